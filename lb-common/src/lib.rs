@@ -1,0 +1,33 @@
+//! What the programs in the kernel and the controller in userspace must agree on.
+//!
+//! Two laws hold for every type here:
+//!
+//! 1. **Network byte order.** Addresses and ports are kept as they stand in a packet. Fields are private;
+//!    constructors and getters convert, so no caller ever holds a number of unknown order.
+//! 2. **No implicit padding.** Map keys and values hold only integers and arrays of integers, every byte
+//!    belongs to a field, and [`layout`] asserts sizes and offsets at compile time. A map can hold any bit
+//!    pattern, so nothing here is an `enum`, a `bool` or a `NonZero`.
+//!
+//! Beside the layouts live the pure algorithms that both sides run ([`select`]): no I/O, no clock.
+#![cfg_attr(not(test), no_std)]
+
+pub mod addr;
+pub mod affinity;
+pub mod backend;
+pub mod counter;
+pub mod frontend;
+pub mod layout;
+#[cfg(feature = "user")]
+mod pod;
+pub mod select;
+pub mod service;
+pub mod socket;
+
+pub use addr::{Addr, Port, Proto};
+pub use affinity::{Affinity, AffinityKey};
+pub use backend::{Backend, BackendFlags, BackendId};
+pub use counter::Counter;
+pub use frontend::{Frontend, FrontendFlags, FrontendKey, FrontendKind};
+pub use layout::LAYOUT_VERSION;
+pub use service::{List, Service, ServiceId, ServiceLabel};
+pub use socket::{Dialled, SocketDirection, SocketFlow, SocketFlowKey};

@@ -1,0 +1,18 @@
+//! What a source tells the engine.
+
+use super::{EndpointSlice, ObjectName, Service};
+
+/// One object as it is now, or gone. Applying a change twice is applying it once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A Service is this now.
+    Service(Box<Service>),
+    /// There is no Service of this name.
+    ServiceGone(ObjectName),
+    /// An EndpointSlice is this now.
+    Slice(Box<EndpointSlice>),
+    /// There is no EndpointSlice of this name.
+    SliceGone(ObjectName),
+    /// The zone of this node is this now (TOPO-06).
+    Zone(Option<String>),
+}

@@ -1,0 +1,17 @@
+//! What the cluster says, as plain values: no Kubernetes types, no maps, no I/O.
+//!
+//! Sources translate into these; [`crate::compile`] reads them.
+
+mod change;
+mod endpoint;
+mod node;
+mod service;
+mod world;
+
+pub use change::Change;
+pub use endpoint::{Endpoint, EndpointSlice, SlicePort};
+pub use node::{NodeFacts, NodePortAddresses};
+pub use service::{
+    Family, Ingress, IngressMode, ObjectName, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy,
+};
+pub use world::{Affected, World};

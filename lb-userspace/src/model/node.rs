@@ -1,0 +1,57 @@
+//! The node that this instance serves.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Family;
+
+/// Which of the node's addresses accept NodePorts (NP-02).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NodePortAddresses {
+    /// Every address of the node.
+    #[default]
+    All,
+    /// The first address of each family.
+    Primary,
+    /// Addresses of the node inside these.
+    Within(Vec<IpNet>),
+}
+
+/// What `compile` must know of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeFacts {
+    /// `metadata.name` of the Node.
+    pub name: String,
+    /// The node's addresses without loopback and link-local ones; the first of a family is the primary one.
+    pub addresses: Vec<IpAddr>,
+    /// Label `topology.kubernetes.io/zone` of the Node (TOPO-01).
+    pub zone: Option<String>,
+    /// Where pods' addresses are from, cluster-wide (`--cluster-cidr`): how a packet that comes from a pod
+    /// is told (CFG-DL). Empty: it can't be told.
+    pub cluster_cidrs: Vec<IpNet>,
+    /// `--nodeport-addresses`
+    pub node_port_addresses: NodePortAddresses,
+    /// `--masquerade=always`: also where the chosen backend would see the client's own address otherwise.
+    pub masquerade_always: bool,
+}
+
+impl NodeFacts {
+    /// The first address of a family.
+    pub fn primary(&self, family: Family) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|ip| Family::of(*ip) == family)
+    }
+
+    /// The addresses of a family that accept NodePorts.
+    pub fn node_port_addresses(&self, family: Family) -> impl Iterator<Item = IpAddr> {
+        let primary = self.primary(family);
+        self.addresses.iter().copied().filter(move |ip| {
+            Family::of(*ip) == family
+                && match &self.node_port_addresses {
+                    NodePortAddresses::All => true,
+                    NodePortAddresses::Primary => Some(*ip) == primary,
+                    NodePortAddresses::Within(nets) => nets.iter().any(|net| net.contains(ip)),
+                }
+        })
+    }
+}
