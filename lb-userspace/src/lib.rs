@@ -6,5 +6,6 @@
 //! source ─► model ─► compile ─► tables ─► reconcile ─► datapath
 //! ```
 
+pub mod compile;
 pub mod model;
 pub mod tables;
