@@ -7,5 +7,9 @@
 //! ```
 
 pub mod compile;
+pub mod datapath;
 pub mod model;
+pub mod node;
+pub mod reconcile;
+pub mod show;
 pub mod tables;
