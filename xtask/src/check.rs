@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::command::step;
 use crate::packages;
+use crate::setup;
 use crate::toolchain::{self, Toolchain};
 use crate::workspace;
 
@@ -12,7 +13,9 @@ pub(crate) fn run() -> Result<()> {
     formatting()?;
     packages::install("C compiler", packages::COMPILER)?;
     host()?;
-    ebpf(&clippy_of(toolchain::find()?)?)
+    let toolchain = toolchain::find()?;
+    setup::clippy(&toolchain)?;
+    ebpf(&toolchain)
 }
 
 fn formatting() -> Result<()> {
@@ -36,14 +39,6 @@ fn host() -> Result<()> {
             .env("RUSTDOCFLAGS", "-Dwarnings"),
         "mend what rustdoc says above",
     )
-}
-
-/// The eBPF crate needs the clippy of the compiler that has the sources of `core`.
-fn clippy_of(toolchain: Toolchain) -> Result<Toolchain> {
-    if !toolchain.has_clippy() && toolchain.is_debian() {
-        packages::install("clippy for the eBPF target", packages::CLIPPY)?;
-    }
-    Ok(toolchain)
 }
 
 fn ebpf(toolchain: &Toolchain) -> Result<()> {

@@ -1,5 +1,7 @@
 //! Everything that building and testing need, installed.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 
 use crate::linker;
@@ -11,12 +13,13 @@ pub(crate) struct EbpfTools {
     /// The compiler.
     pub(crate) toolchain: Toolchain,
     /// bpf-linker.
-    pub(crate) linker: std::path::PathBuf,
+    pub(crate) linker: PathBuf,
 }
 
 /// Installs whatever is missing, for every command.
 pub(crate) fn run() -> Result<()> {
-    ebpf_tools()?;
+    let tools = ebpf_tools()?;
+    clippy(&tools.toolchain)?;
     test_tools()
 }
 
@@ -26,6 +29,15 @@ pub(crate) fn ebpf_tools() -> Result<EbpfTools> {
     let toolchain = toolchain::find()?;
     let linker = linker::find(&toolchain)?;
     Ok(EbpfTools { toolchain, linker })
+}
+
+/// What `check` needs besides: the clippy of the very compiler that has the sources of `core`. Debian's
+/// is a package; rustup's a component, which only its owner adds.
+pub(crate) fn clippy(toolchain: &Toolchain) -> Result<()> {
+    if toolchain.is_debian() {
+        packages::install("clippy for the eBPF target", packages::CLIPPY)?;
+    }
+    Ok(())
 }
 
 /// What the tests with real sockets need besides.

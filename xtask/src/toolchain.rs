@@ -63,11 +63,6 @@ impl Toolchain {
         self.root.join("bin/rustc")
     }
 
-    /// Whether it has the clippy of its compiler.
-    pub(crate) fn has_clippy(&self) -> bool {
-        self.root.join("bin/clippy-driver").exists()
-    }
-
     /// Whether it came with Debian's packages.
     pub(crate) fn is_debian(&self) -> bool {
         self.root == Path::new("/usr")
