@@ -31,8 +31,10 @@ pub(crate) fn run() -> Result<Built> {
     binaries()
 }
 
-/// Cargo for everything static: in one profile and for one set of packages, so that the binary, the
-/// helpers and the tests that use them share every dependency.
+/// Cargo for everything static: the binary, the helpers, and the tests that use them, in one profile.
+///
+/// All of them share every dependency as long as `lb-tests` is among the packages, and `lb-userspace` is
+/// not where tests are built: its development dependencies would change the features of others.
 ///
 /// The target is named although it is the machine's own: only then do the flags keep away from build
 /// scripts and procedural macros, which can't be static.
@@ -40,7 +42,7 @@ pub(crate) fn static_cargo(subcommand: &str) -> Result<Command> {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     let mut cargo = workspace::cargo(subcommand);
     cargo
-        .args(["--locked", "--release", "--workspace", "--exclude", "xtask", "--target", &host()?])
+        .args(["--locked", "--release", "--package", "lb-tests", "--target", &host()?])
         .env("RUSTFLAGS", format!("{flags} -Ctarget-feature=+crt-static").trim_start());
     Ok(cargo)
 }
@@ -70,7 +72,7 @@ fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
 
 fn binaries() -> Result<Built> {
     let mut cargo = static_cargo("build")?;
-    cargo.arg("--bins");
+    cargo.args(["--package", "lb-userspace", "--bins"]);
     step("static binaries", &mut cargo, "read the compiler's words above")?;
     let shunt = workspace::target().join(host()?).join("release/shunt");
     require_static(&shunt)?;
