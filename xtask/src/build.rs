@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{answer, step};
 use crate::elf;
-use crate::setup::{self, EbpfTools};
+use crate::setup::{self, EbpfTools, Purpose};
 use crate::workspace;
 
 /// What the build made.
@@ -25,9 +25,9 @@ impl Built {
     }
 }
 
-/// Builds all of it, after installing what that needs.
-pub(crate) fn run() -> Result<Built> {
-    object(&setup::ebpf_tools()?)?;
+/// Builds all of it, after installing what that and its purpose need.
+pub(crate) fn run(purpose: Purpose) -> Result<Built> {
+    object(&setup::ebpf_tools(purpose)?)?;
     binaries()
 }
 

@@ -3,18 +3,15 @@
 use anyhow::Result;
 
 use crate::command::step;
-use crate::packages;
-use crate::setup;
-use crate::toolchain::{self, Toolchain};
+use crate::setup::{self, Purpose};
+use crate::toolchain::Toolchain;
 use crate::workspace;
 
 /// Runs every check; the first that fails ends it.
 pub(crate) fn run() -> Result<()> {
     formatting()?;
-    packages::install("C compiler", packages::COMPILER)?;
+    let toolchain = setup::compiler(Purpose::Check)?;
     host()?;
-    let toolchain = toolchain::find()?;
-    setup::clippy(&toolchain)?;
     ebpf(&toolchain)
 }
 

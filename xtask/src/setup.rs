@@ -1,12 +1,27 @@
-//! Everything that building and testing need, installed.
+//! What a command needs of the machine, found or installed before it starts.
+//!
+//! All missing packages are installed, or named, at once: nobody should learn of them one by one.
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::linker;
 use crate::packages;
 use crate::toolchain::{self, Toolchain};
+
+/// What is about to be done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Building the object and the binaries.
+    Build,
+    /// The checks, which need clippy for both targets.
+    Check,
+    /// Running what was built: the tests of the kernel's side, the demo.
+    Run,
+    /// Any of these.
+    All,
+}
 
 /// The two tools that make the eBPF object.
 pub(crate) struct EbpfTools {
@@ -16,31 +31,37 @@ pub(crate) struct EbpfTools {
     pub(crate) linker: PathBuf,
 }
 
-/// Installs whatever is missing, for every command.
+/// Installs whatever any command needs.
 pub(crate) fn run() -> Result<()> {
-    let tools = ebpf_tools()?;
-    clippy(&tools.toolchain)?;
-    test_tools()
+    ebpf_tools(Purpose::All).map(drop)
 }
 
-/// What `build` needs.
-pub(crate) fn ebpf_tools() -> Result<EbpfTools> {
-    packages::install("C compiler", packages::COMPILER)?;
-    let toolchain = toolchain::find()?;
+/// Both tools, and the packages for a purpose.
+pub(crate) fn ebpf_tools(purpose: Purpose) -> Result<EbpfTools> {
+    let toolchain = compiler(purpose)?;
     let linker = linker::find(&toolchain)?;
     Ok(EbpfTools { toolchain, linker })
 }
 
-/// What `check` needs besides: the clippy of the very compiler that has the sources of `core`. Debian's
-/// is a package; rustup's a component, which only its owner adds.
-pub(crate) fn clippy(toolchain: &Toolchain) -> Result<()> {
-    if toolchain.is_debian() {
-        packages::install("clippy for the eBPF target", packages::CLIPPY)?;
+/// The compiler, and the packages for a purpose.
+pub(crate) fn compiler(purpose: Purpose) -> Result<Toolchain> {
+    let found = toolchain::find()?;
+    let mut needs = vec![packages::COMPILER];
+    if found.is_none() {
+        needs.push(packages::RUST_WITH_SOURCES);
     }
-    Ok(())
-}
-
-/// What the tests with real sockets need besides.
-pub(crate) fn test_tools() -> Result<()> {
-    packages::install("network tools", packages::TOOLS)
+    // Debian's clippy is a package; rustup's is a component, which belongs to the toolchain's owner.
+    if found.is_none() && matches!(purpose, Purpose::Check | Purpose::All) {
+        needs.push(packages::CLIPPY);
+    }
+    if matches!(purpose, Purpose::Run | Purpose::All) {
+        needs.push(packages::TOOLS);
+    }
+    let installed = packages::install(&needs);
+    let toolchain = match found {
+        Some(toolchain) => installed.map(|()| toolchain)?,
+        None => installed.with_context(|| toolchain::NO_SOURCES).and_then(|()| toolchain::debian())?,
+    };
+    toolchain.announce();
+    Ok(toolchain)
 }
