@@ -103,7 +103,7 @@ mod tests {
         for (file, text, expected) in [
             ("a.yaml", "a: 1\n b: 2\n", "a.yaml:2: mapping values are not allowed in this context"),
             ("a.yaml", "a: 1\na: 2\n", "a.yaml:2: duplicate mapping key: a not allowed here"),
-            ("a.yaml", "a: *b\n", "a.yaml:1: alias references unknown value"),
+            ("a.yaml", "a: *b\n", "a.yaml:1: reference to unknown value"),
             ("a.json", "{\"a\":\n1,}", "a.json:2: trailing comma at line 2 column 3"),
             ("a.yaml", "", "a.yaml: is empty: delete it to take away what it held"),
         ] {

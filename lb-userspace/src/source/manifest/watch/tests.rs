@@ -55,6 +55,13 @@ impl Watched {
     }
 }
 
+/// As editors save: beside it, and then in its place, so that the file is never seen half written.
+fn save(file: &Path, text: &str) {
+    let beside = file.with_file_name(".saving");
+    fs::write(&beside, text).unwrap();
+    fs::rename(beside, file).unwrap();
+}
+
 fn web(node_port: u16) -> String {
     format!(
         "apiVersion: v1\nkind: Service\nmetadata: {{name: web}}\n\
@@ -77,9 +84,7 @@ async fn a_file_written_renamed_over_and_deleted_is_seen_each_time() {
     let event = watched.until("web", Some(31_000)).await;
     assert!(!event.first);
 
-    // As editors save: beside it, and then in its place.
-    fs::write(watched.dir.join(".web.yaml.swp"), web(31_001)).unwrap();
-    fs::rename(watched.dir.join(".web.yaml.swp"), &file).unwrap();
+    save(&file, &web(31_001));
     watched.until("web", Some(31_001)).await;
     fs::write(&file, web(31_002)).unwrap();
     watched.until("web", Some(31_002)).await;
@@ -142,7 +147,7 @@ async fn a_problem_is_sent_when_it_comes_and_when_it_goes_and_not_in_between() {
     let mut watched = Watched::new();
     watched.event().await;
     let file = watched.dir.join("web.yaml");
-    fs::write(&file, web(80)).unwrap();
+    save(&file, &web(80));
     let event = watched.event().await;
     assert_eq!(
         event.problems[0].to_string(),
@@ -151,8 +156,8 @@ async fn a_problem_is_sent_when_it_comes_and_when_it_goes_and_not_in_between() {
             file.display()
         )
     );
-    fs::write(watched.dir.join("other.yaml"), "# nothing\n").unwrap();
-    fs::write(&file, web(31_000)).unwrap();
+    save(&watched.dir.join("other.yaml"), "# nothing\n");
+    save(&file, &web(31_000));
     let event = watched.event().await;
     assert_eq!((event.problems, event.changes.len()), (vec![], 1));
 }
@@ -163,7 +168,7 @@ async fn numbers_are_on_the_disk_before_they_are_told_and_outlive_a_restart() {
     watched.event().await;
     let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n\
                    spec: {type: NodePort, ports: [{port: 80}]}\n";
-    fs::write(watched.dir.join("web.yaml"), service).unwrap();
+    save(&watched.dir.join("web.yaml"), service);
     watched.event().await;
     let before = watched.world.clone();
     let ledger = state_file::read(&watched.temp.path().join("state.json")).unwrap();
