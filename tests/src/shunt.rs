@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -22,6 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const COMPLETE: &str = "datapath complete";
 /// What it says for each change that it has put in force.
 const APPLIED: &str = "applied generation=";
+
+/// The file with all that was applied, and the Service in it that is different each time.
+const WORLD: &str = "world.json";
+const MARKER: &str = "marker";
 
 /// The binary `shunt`: `$SHUNT_BIN`.
 pub fn shunt_program() -> Result<PathBuf> {
@@ -64,15 +69,13 @@ impl Shunt {
         let mut objects = Objects::default();
         objects.put(manifests);
         objects.write(&node.manifests())?;
-        Self::resume(node, options, objects)
+        Self::resume(node, options)
     }
 
-    /// Starts an instance for whatever is in the node's directory of manifests.
-    pub fn start_with_directory(node: &Node, options: &Options) -> Result<Self> {
-        Self::resume(node, options, Objects::default())
-    }
-
-    fn resume(node: &Node, options: &Options, objects: Objects) -> Result<Self> {
+    /// Starts an instance for whatever is in the node's directory of manifests; what another instance was
+    /// told to apply is there still.
+    pub fn resume(node: &Node, options: &Options) -> Result<Self> {
+        let objects = Objects::read(&node.manifests())?;
         let mut command = node.place().command(shunt_program()?)?;
         command.arg("run").arg("--manifests").arg(node.manifests());
         command.args(["--node-name", node.place().name()]);
@@ -164,6 +167,24 @@ impl Shunt {
 }
 
 impl Objects {
+    /// What [`Objects::write`] wrote; nothing where it never did.
+    fn read(dir: &Path) -> Result<Self> {
+        let mut objects = Self::default();
+        let text = match fs::read_to_string(dir.join(WORLD)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(objects),
+            Err(error) => return Err(error).with_context(|| format!("read {WORLD}")),
+        };
+        let mut list: Value = serde_json::from_str(&text).with_context(|| format!("read {WORLD}"))?;
+        for item in list["items"].as_array_mut().into_iter().flatten() {
+            objects.put(&[&*item]);
+        }
+        if let Some(marker) = objects.by_name.remove(&("Service".to_owned(), MARKER.to_owned())) {
+            objects.marker = serde_json::from_value(marker["spec"]["ports"][0]["port"].clone())?;
+        }
+        Ok(objects)
+    }
+
     fn put(&mut self, manifests: &[&dyn Manifest]) {
         for manifest in manifests {
             let value = manifest.to_value();
@@ -176,10 +197,10 @@ impl Objects {
     /// put in force, and says so, even where nothing else is new to it.
     fn write(&mut self, dir: &Path) -> Result<()> {
         self.marker = if self.marker == u16::MAX { 1 } else { self.marker + 1 };
-        let marker = service("marker").port(self.marker).to_value();
+        let marker = service(MARKER).port(self.marker).to_value();
         let items: Vec<_> = self.by_name.values().chain([&marker]).collect();
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
-        write_atomically(dir, "world.json", &list.to_string())
+        write_atomically(dir, WORLD, &list.to_string())
     }
 }
 

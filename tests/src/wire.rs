@@ -147,8 +147,12 @@ pub struct BindReport {
 /// One dial of `peer hammer`, in its log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blow {
+    /// What was dialled.
+    pub target: SocketAddr,
     /// [`monotonic`] before the dial.
-    pub at: u64,
+    pub started_ns: u64,
+    /// [`monotonic`] after the answer or the failure, to the microsecond.
+    pub ended_ns: u64,
     /// Who answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pod: Option<String>,

@@ -71,14 +71,12 @@ impl Hammer {
     }
 
     fn client(&self, stop: &AtomicBool, ledger: &Mutex<Ledger>) -> anyhow::Result<()> {
-        let mut dials = 0;
-        for target in self.targets.iter().cycle() {
+        for (dials, target) in (0..).zip(self.targets.iter().cycle()) {
             if stop.load(Ordering::Relaxed) || self.count == Some(dials) {
                 break;
             }
             let attempt = attempt(self.transport, *target, self.style, &mut None);
             ledger.lock().map_err(|_| anyhow!("another client panicked"))?.enter(attempt)?;
-            dials += 1;
         }
         Ok(())
     }
@@ -87,23 +85,24 @@ impl Hammer {
 impl Ledger {
     fn enter(&mut self, attempt: Attempt) -> anyhow::Result<()> {
         self.report.dials += 1;
-        let at = attempt.started_ns;
-        let blow = match attempt.outcome {
+        let Attempt { target, started_ns, elapsed_us, .. } = attempt;
+        let (pod, failure) = match attempt.outcome {
             Outcome::Answered(answer) => {
                 let pod = answer.greeting.pod;
                 if self.report.by_pod.is_empty() {
                     println!("ready");
                 }
                 count(&mut self.report.by_pod, &pod);
-                Blow { at, pod: Some(pod), failure: None }
+                (Some(pod), None)
             }
             Outcome::Failed(failure) => {
                 count(&mut self.report.by_failure, &failure.to_string());
-                Blow { at, pod: None, failure: Some(failure) }
+                (None, Some(failure))
             }
         };
         if let Some(log) = &mut self.log {
-            serde_json::to_writer(&mut *log, &blow)?;
+            let ended_ns = started_ns + elapsed_us * 1000;
+            serde_json::to_writer(&mut *log, &Blow { target, started_ns, ended_ns, pod, failure })?;
             writeln!(log)?;
         }
         Ok(())
