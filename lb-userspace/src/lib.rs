@@ -7,5 +7,6 @@
 //! ```
 
 pub mod compile;
+pub mod explain;
 pub mod model;
 pub mod tables;
