@@ -7,6 +7,10 @@
 //! ```
 
 pub mod compile;
+pub mod datapath;
 pub mod explain;
 pub mod model;
+pub mod node;
+pub mod reconcile;
+pub mod show;
 pub mod tables;
