@@ -13,4 +13,5 @@ pub mod model;
 pub mod node;
 pub mod reconcile;
 pub mod show;
+pub mod source;
 pub mod tables;
