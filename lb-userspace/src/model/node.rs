@@ -42,6 +42,11 @@ impl NodeFacts {
         self.addresses.iter().copied().find(|ip| Family::of(*ip) == family)
     }
 
+    /// Whether a packet of a family that comes from a pod is told from others (CFG-DL).
+    pub fn can_tell_pods(&self, family: Family) -> bool {
+        self.cluster_cidrs.iter().any(|cidr| Family::of(cidr.addr()) == family)
+    }
+
     /// The addresses of a family that accept NodePorts.
     pub fn node_port_addresses(&self, family: Family) -> impl Iterator<Item = IpAddr> {
         let primary = self.primary(family);
