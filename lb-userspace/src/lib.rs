@@ -10,6 +10,7 @@ pub mod cli;
 pub mod compile;
 pub mod datapath;
 pub mod engine;
+pub mod explain;
 pub mod model;
 pub mod node;
 pub mod reconcile;

@@ -10,18 +10,38 @@ use super::topology::Reach;
 use crate::model::{Endpoint, EndpointSlice, Family, NodeFacts, ServicePort};
 use crate::tables::{BackendKey, BackendState};
 
+/// An endpoint that serves, and what became of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Selected<'a> {
+    /// As its slice has it.
+    pub(crate) endpoint: &'a Endpoint,
+    /// The slice that counts, of those that have it.
+    pub(crate) slice: &'a EndpointSlice,
+    /// The lists that it is in.
+    pub(crate) state: BackendState,
+}
+
+/// The endpoints of a Service port on this node.
+#[derive(Debug)]
+pub(crate) struct Selection<'a> {
+    /// Every one that serves.
+    pub(crate) endpoints: BTreeMap<BackendKey, Selected<'a>>,
+    /// How far the cluster list goes.
+    pub(crate) reach: Reach<'a>,
+}
+
 /// Every endpoint of `port` that serves, each with the lists that have it.
 ///
 /// *Cluster*: ready and within reach; where there is none, serving and terminating anywhere (EPS-07).
 /// *Local*: ready and on this node, however far; where there is none, serving, terminating and on this node,
 /// whether others are ready elsewhere or not (EPS-08). One that serves but is neither ready nor terminating
 /// is in no list (EPS-03): it is here because flows that it has live on (EPS-13).
-pub(super) fn of(
+pub(crate) fn select<'a>(
     port: &ServicePort,
     family: Family,
-    slices: &[&EndpointSlice],
-    node: &NodeFacts,
-) -> BTreeMap<BackendKey, BackendState> {
+    slices: &[&'a EndpointSlice],
+    node: &'a NodeFacts,
+) -> Selection<'a> {
     let found = find(port, family, slices);
     let endpoints = || found.values().map(|candidate| candidate.endpoint);
     let is_local = |endpoint: &Endpoint| endpoint.node.as_deref() == Some(node.name.as_str());
@@ -30,8 +50,8 @@ pub(super) fn of(
     let any_ready = endpoints().any(|endpoint| endpoint.ready);
     let local_ready = endpoints().any(|endpoint| endpoint.ready && is_local(endpoint));
 
-    let mut backends = BTreeMap::new();
-    for (key, Candidate { endpoint, .. }) in &found {
+    let mut selected = BTreeMap::new();
+    for (key, Candidate { endpoint, slice }) in found {
         if !endpoint.ready && !endpoint.serving {
             continue;
         }
@@ -39,9 +59,10 @@ pub(super) fn of(
         let fallback = endpoint.serving && endpoint.terminating;
         let in_cluster = if any_ready { endpoint.ready && reach.includes(endpoint) } else { fallback };
         let in_local = on_node && if local_ready { endpoint.ready } else { fallback };
-        backends.insert(*key, BackendState { in_cluster, in_local, on_node });
+        let state = BackendState { in_cluster, in_local, on_node };
+        selected.insert(key, Selected { endpoint, slice, state });
     }
-    backends
+    Selection { endpoints: selected, reach }
 }
 
 /// An endpoint, and what it is preferred by over another of the same address and port.

@@ -8,13 +8,13 @@
 //! Row ids (`EPS-07`) are those of `docs/semantics.md`.
 
 pub mod claims;
-mod endpoints;
+pub(crate) mod endpoints;
 mod frontends;
 mod policy;
 mod source_ranges;
 #[cfg(test)]
-mod tests;
-mod topology;
+pub(crate) mod tests;
+pub(crate) mod topology;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -64,6 +64,8 @@ fn table(
 ) -> ServiceTable {
     let family = Family::of(cluster_ip);
     let ranges = source_ranges::of(service, family, node);
+    let selection = endpoints::select(port, family, slices, node);
+    let backends = selection.endpoints.iter().map(|(key, selected)| (*key, selected.state)).collect();
     ServiceTable {
         key: ServiceKey {
             service: service.name.clone(),
@@ -77,7 +79,7 @@ fn table(
         node_port: port.node_port.unwrap_or(0),
         created: service.created,
         frontends: frontends::of(service, port, cluster_ip, ranges.as_ref(), node),
-        backends: endpoints::of(port, family, slices, node),
+        backends,
         affinity_seconds: service.affinity_seconds.unwrap_or(0),
         source_ranges: ranges.map(|ranges| ranges.nets),
     }

@@ -7,7 +7,7 @@ use crate::model::{Endpoint, NodeFacts};
 
 /// How far traffic of one Service port may go from this node. Applies to the cluster list only (TOPO-05).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reach<'a> {
+pub(crate) enum Reach<'a> {
     /// To endpoints hinted for this node (TOPO-02).
     Node(&'a str),
     /// To endpoints hinted for this zone (TOPO-03).

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 use lb_common::Proto;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `metadata.namespace` and `metadata.name`
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,7 +31,7 @@ impl fmt::Display for ObjectName {
 }
 
 /// Address family; a Service port is balanced in each one by itself (SVC-07).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4
     #[serde(rename = "IPv4")]

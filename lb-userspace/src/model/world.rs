@@ -83,12 +83,7 @@ impl World {
 
     /// The slices of a Service, by name.
     pub fn slices_of(&self, service: &ObjectName) -> Vec<&EndpointSlice> {
-        self.slices_of
-            .get(service)
-            .into_iter()
-            .flatten()
-            .filter_map(|name| self.slices.get(name))
-            .collect()
+        self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name)).collect()
     }
 
     /// The zone of this node, where a source knows it.

@@ -4,6 +4,6 @@ mod endpoints;
 mod frontends;
 pub(crate) mod objects;
 mod policy;
-mod properties;
+pub(crate) mod properties;
 mod services;
 mod topology;

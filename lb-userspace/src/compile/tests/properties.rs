@@ -14,7 +14,7 @@ use crate::model::{
 };
 
 /// Few addresses, so that they meet; special ones among them.
-fn address() -> impl Strategy<Value = IpAddr> {
+pub(crate) fn address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
         8 => (1_u8..5).prop_map(|last| IpAddr::from([10, 244, 1, last])),
         4 => (1_u16..4).prop_map(|last| IpAddr::from([0xfd00, 0x10, 0x244, 0, 0, 0, 0, last])),
@@ -27,7 +27,7 @@ fn name() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["", "a", "b"]).prop_map(str::to_owned)
 }
 
-fn proto() -> impl Strategy<Value = Proto> {
+pub(crate) fn proto() -> impl Strategy<Value = Proto> {
     prop::sample::select(vec![Proto::TCP, Proto::UDP, Proto::SCTP, Proto::ANY])
 }
 
@@ -54,7 +54,7 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
     )
 }
 
-fn any_slice() -> impl Strategy<Value = EndpointSlice> {
+pub(crate) fn any_slice() -> impl Strategy<Value = EndpointSlice> {
     let port = (name(), proto(), prop::sample::select(vec![0_u16, 80, 81]))
         .prop_map(|(name, protocol, port)| SlicePort { name, protocol, port });
     let ports = prop::collection::vec(port, 0..3);
@@ -73,7 +73,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
     prop::sample::select(vec![TrafficPolicy::Cluster, TrafficPolicy::Local])
 }
 
-fn any_service() -> impl Strategy<Value = Service> {
+pub(crate) fn any_service() -> impl Strategy<Value = Service> {
     let number = prop::sample::select(vec![0_u16, 80, 31000]);
     let port = (name(), proto(), number.clone(), prop::option::of(number)).prop_map(
         |(name, protocol, port, node_port)| ServicePort {
@@ -114,7 +114,7 @@ fn any_service() -> impl Strategy<Value = Service> {
     )
 }
 
-fn any_node() -> impl Strategy<Value = NodeFacts> {
+pub(crate) fn any_node() -> impl Strategy<Value = NodeFacts> {
     let accepted = prop_oneof![
         Just(NodePortAddresses::All),
         Just(NodePortAddresses::Primary),

@@ -1,0 +1,169 @@
+//! The file that numbers outlive a restart in.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::allocate::{Ledger, Numbers};
+use crate::model::ObjectName;
+
+/// Grows when a file of this version can't be read as one of the last.
+const VERSION: u32 = 1;
+
+/// What went wrong with the state file. It is never taken for an empty one: that would give Services other
+/// numbers than their clients know.
+#[derive(Debug, thiserror::Error)]
+pub enum StateFileError {
+    /// Not to be read.
+    #[error("state file {path} can't be read")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not to be written.
+    #[error("state file {path} can't be written")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Not what this wrote.
+    #[error("state file {path} is damaged: {reason}; repair it, or delete it to have all numbers given anew")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        reason: String,
+    },
+    /// Of another version.
+    #[error(
+        "state file {path} is of version {version}, and this is version {VERSION}: use the shunt that wrote it"
+    )]
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// The one it says.
+        version: u64,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    version: u32,
+    /// By `namespace/name`.
+    services: BTreeMap<String, Numbers>,
+}
+
+/// The ledger of a state file; an empty one where there is no file yet.
+///
+/// # Errors
+///
+/// The file is there and can't be understood.
+pub(super) fn read(path: &Path) -> Result<Ledger, StateFileError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Ledger::new()),
+        Err(source) => return Err(StateFileError::Read { path: path.to_owned(), source }),
+    };
+    let damaged = |reason: String| StateFileError::Damaged { path: path.to_owned(), reason };
+    let value: serde_json::Value =
+        serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+    match value.get("version").and_then(serde_json::Value::as_u64) {
+        Some(version) if version == u64::from(VERSION) => {}
+        Some(version) => return Err(StateFileError::Version { path: path.to_owned(), version }),
+        None => return Err(damaged("it has no version".to_owned())),
+    }
+    let contents: Contents = serde_json::from_value(value).map_err(|error| damaged(error.to_string()))?;
+    let service = |(key, numbers): (String, Numbers)| match key.split_once('/') {
+        Some((namespace, name)) => Ok((ObjectName::new(namespace, name), numbers)),
+        None => Err(damaged(format!("{key:?} is not NAMESPACE/NAME"))),
+    };
+    contents.services.into_iter().map(service).collect()
+}
+
+/// Writes a state file so that after a crash at any moment there is the old one or the new one.
+///
+/// # Errors
+///
+/// The directory is not to be written to, or is full; the old file is as it was.
+pub(super) fn write(path: &Path, ledger: &Ledger) -> Result<(), StateFileError> {
+    let services = ledger.iter().map(|(name, numbers)| (name.to_string(), numbers.clone())).collect();
+    try_write(path, &Contents { version: VERSION, services })
+        .map_err(|source| StateFileError::Write { path: path.to_owned(), source })
+}
+
+fn try_write(path: &Path, contents: &Contents) -> io::Result<()> {
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(dir)?;
+    serde_json::to_writer_pretty(&mut file, contents)?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    // The rename itself is only on the disk when the directory is.
+    File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Family;
+    use crate::source::manifest::allocate::Held;
+
+    fn ledger() -> Ledger {
+        let numbers = Numbers {
+            cluster_ips: BTreeMap::from([
+                (Family::V4, Held { number: "10.96.0.10".parse().unwrap(), automatic: false }),
+                (Family::V6, Held { number: "fd00:10:96::a".parse().unwrap(), automatic: true }),
+            ]),
+            node_ports: BTreeMap::from([(String::new(), Held { number: 31_000, automatic: true })]),
+            health_check_node_port: Some(Held { number: 31_001, automatic: true }),
+        };
+        Ledger::from([(ObjectName::new("default", "web"), numbers)])
+    }
+
+    #[test]
+    fn what_is_written_is_read_again_and_nothing_is_left_beside_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        assert_eq!(read(&path).unwrap(), Ledger::new(), "no file is no numbers");
+        write(&path, &Ledger::new()).unwrap();
+        write(&path, &ledger()).unwrap();
+        assert_eq!(read(&path).unwrap(), ledger());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_and_never_no_numbers() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        for (text, expected) in [
+            ("", "damaged: EOF while parsing"),
+            ("{}", "damaged: it has no version"),
+            (r#"{"version": 2, "services": []}"#, "is of version 2"),
+            (r#"{"version": 1, "services": {"web": {}}}"#, "damaged: \"web\" is not NAMESPACE/NAME"),
+            (r#"{"version": 1, "services": {"a/b": {"ports": {}}}}"#, "damaged: unknown field `ports`"),
+            (r#"{"version": 1}"#, "damaged: missing field `services`"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            assert!(error.contains("state.json"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_isnt_there_is_an_error_that_names_the_file() {
+        let error = write(Path::new("/nonexistent/state.json"), &ledger()).unwrap_err();
+        assert_eq!(error.to_string(), "state file /nonexistent/state.json can't be written");
+    }
+}

@@ -1,0 +1,126 @@
+//! From Kubernetes' objects to [`crate::model`]: pure, and the same for every source.
+//!
+//! Objects are taken to have passed an API server. What such an object may hold and a Service proxy still
+//! can't use (an address with a typo, from before addresses were checked) is left out and reported as
+//! [`Ignored`], never guessed. Fields that a proxy has no business with (SVC-12) are not read.
+
+mod address;
+mod service;
+mod slice;
+
+pub use address::{parse_address, parse_network};
+pub use service::{is_of_another_proxy, service};
+pub use slice::endpoint_slice;
+
+use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::model::ObjectName;
+
+/// Label of a Service that is another proxy's (SVC-01) and that of its slices.
+pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+/// Label of the slices of a headless Service (SVC-02).
+pub const HEADLESS: &str = "service.kubernetes.io/headless";
+/// Label of a slice that says whose it is (EPS-00).
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// Label of a node that says where it is (TOPO-01).
+pub const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// A field left out because of its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ignored {
+    /// As in `spec.externalIPs[1]`.
+    pub field: String,
+    /// Why.
+    pub message: String,
+}
+
+/// A value, and what of the object did not become part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Translation<T> {
+    /// The value.
+    pub value: T,
+    /// To be logged.
+    pub ignored: Vec<Ignored>,
+}
+
+/// Why an object is none of ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Skipped {
+    /// It has no `metadata.name` or no `metadata.namespace`.
+    #[error("it has no name or no namespace")]
+    Nameless,
+    /// SVC-01.
+    #[error("its label {SERVICE_PROXY_NAME} gives it to another proxy")]
+    AnotherProxy,
+    /// SVC-02.
+    #[error("its label {HEADLESS} makes it a headless Service's")]
+    Headless,
+    /// EPS-00.
+    #[error("it has no label {SERVICE_NAME}, so it is no Service's")]
+    NoService,
+    /// EPS-00.
+    #[error("its addressType {0:?} is not IPv4 or IPv6")]
+    AddressType(String),
+}
+
+impl Skipped {
+    /// Whether whoever made the object may have meant otherwise.
+    pub fn is_surprising(&self) -> bool {
+        !matches!(self, Self::AnotherProxy | Self::Headless)
+    }
+}
+
+/// The zone a node is in (TOPO-01).
+pub fn zone(node: &Node) -> Option<String> {
+    label(&node.metadata, ZONE).filter(|zone| !zone.is_empty()).map(str::to_owned)
+}
+
+/// The name of a namespaced object.
+fn name(meta: &ObjectMeta) -> Result<ObjectName, Skipped> {
+    match (&meta.namespace, &meta.name) {
+        (Some(namespace), Some(name)) if !namespace.is_empty() && !name.is_empty() => {
+            Ok(ObjectName::new(namespace, name))
+        }
+        _ => Err(Skipped::Nameless),
+    }
+}
+
+fn label<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
+    meta.labels.as_ref()?.get(key).map(String::as_str)
+}
+
+fn has_label(meta: &ObjectMeta, key: &str) -> bool {
+    label(meta, key).is_some()
+}
+
+/// Collects [`Ignored`] on the way.
+#[derive(Default)]
+struct Notes(Vec<Ignored>);
+
+impl Notes {
+    fn ignore(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Ignored { field: field.into(), message: message.into() });
+    }
+
+    /// The parsed items of a list of texts; those that don't parse are noted.
+    fn parse_each<T>(
+        &mut self,
+        field: &str,
+        texts: &[String],
+        what: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Vec<T> {
+        let mut values = Vec::with_capacity(texts.len());
+        for (index, text) in texts.iter().enumerate() {
+            match parse(text) {
+                Some(value) => values.push(value),
+                None => self.ignore(format!("{field}[{index}]"), format!("{text:?} is not {what}")),
+            }
+        }
+        values
+    }
+}
+
+#[cfg(test)]
+mod tests;
