@@ -6,8 +6,10 @@
 //! source ─► model ─► compile ─► tables ─► reconcile ─► datapath
 //! ```
 
+pub mod cli;
 pub mod compile;
 pub mod datapath;
+pub mod engine;
 pub mod explain;
 pub mod model;
 pub mod node;

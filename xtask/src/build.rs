@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::command::{answer, step};
 use crate::elf;
-use crate::setup::{self, EbpfTools};
+use crate::setup::{self, EbpfTools, Purpose};
 use crate::workspace;
 
 /// What the build made.
@@ -25,14 +25,16 @@ impl Built {
     }
 }
 
-/// Builds all of it, after installing what that needs.
-pub(crate) fn run() -> Result<Built> {
-    object(&setup::ebpf_tools()?)?;
+/// Builds all of it, after installing what that and its purpose need.
+pub(crate) fn run(purpose: Purpose) -> Result<Built> {
+    object(&setup::ebpf_tools(purpose)?)?;
     binaries()
 }
 
-/// Cargo for everything static: in one profile and for one set of packages, so that the binary, the
-/// helpers and the tests that use them share every dependency.
+/// Cargo for everything static: the binary, the helpers, and the tests that use them, in one profile.
+///
+/// All of them share every dependency as long as `lb-tests` is among the packages, and `lb-userspace` is
+/// not where tests are built: its development dependencies would change the features of others.
 ///
 /// The target is named although it is the machine's own: only then do the flags keep away from build
 /// scripts and procedural macros, which can't be static.
@@ -40,7 +42,7 @@ pub(crate) fn static_cargo(subcommand: &str) -> Result<Command> {
     let flags = std::env::var("RUSTFLAGS").unwrap_or_default();
     let mut cargo = workspace::cargo(subcommand);
     cargo
-        .args(["--locked", "--release", "--workspace", "--exclude", "xtask", "--target", &host()?])
+        .args(["--locked", "--release", "--package", "lb-tests", "--target", &host()?])
         .env("RUSTFLAGS", format!("{flags} -Ctarget-feature=+crt-static").trim_start());
     Ok(cargo)
 }
@@ -70,7 +72,7 @@ fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
 
 fn binaries() -> Result<Built> {
     let mut cargo = static_cargo("build")?;
-    cargo.arg("--bins");
+    cargo.args(["--package", "lb-userspace", "--bins"]);
     step("static binaries", &mut cargo, "read the compiler's words above")?;
     let shunt = workspace::target().join(host()?).join("release/shunt");
     require_static(&shunt)?;

@@ -3,16 +3,16 @@
 use anyhow::Result;
 
 use crate::command::step;
-use crate::packages;
-use crate::toolchain::{self, Toolchain};
+use crate::setup::{self, Purpose};
+use crate::toolchain::Toolchain;
 use crate::workspace;
 
 /// Runs every check; the first that fails ends it.
 pub(crate) fn run() -> Result<()> {
     formatting()?;
-    packages::install("C compiler", packages::COMPILER)?;
+    let toolchain = setup::compiler(Purpose::Check)?;
     host()?;
-    ebpf(&clippy_of(toolchain::find()?)?)
+    ebpf(&toolchain)
 }
 
 fn formatting() -> Result<()> {
@@ -36,14 +36,6 @@ fn host() -> Result<()> {
             .env("RUSTDOCFLAGS", "-Dwarnings"),
         "mend what rustdoc says above",
     )
-}
-
-/// The eBPF crate needs the clippy of the compiler that has the sources of `core`.
-fn clippy_of(toolchain: Toolchain) -> Result<Toolchain> {
-    if !toolchain.has_clippy() && toolchain.is_debian() {
-        packages::install("clippy for the eBPF target", packages::CLIPPY)?;
-    }
-    Ok(toolchain)
 }
 
 fn ebpf(toolchain: &Toolchain) -> Result<()> {

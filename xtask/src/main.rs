@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         None => Cli::command().print_long_help().map_err(Into::into),
         Some(Task::Setup) => setup::run(),
-        Some(Task::Build) => build::run().map(drop),
+        Some(Task::Build) => build::run(setup::Purpose::Build).map(drop),
         Some(Task::Check) => check::run(),
         Some(Task::Test(options)) => test::run(&options),
         Some(Task::Run(options)) => run::run(&options),

@@ -62,23 +62,18 @@ impl Need {
     }
 }
 
-/// Whether everything in `needs` is there.
-pub(crate) fn are_there(needs: &[Need]) -> bool {
-    needs.iter().all(Need::is_there)
-}
-
-/// Installs the packages whose programs or files are missing.
-pub(crate) fn install(what: &str, needs: &[Need]) -> Result<()> {
-    let missing: Vec<_> = needs.iter().filter(|need| !need.is_there()).map(|need| need.package).collect();
+/// Installs the packages whose programs or files are missing, all of them at once.
+pub(crate) fn install(needs: &[&[Need]]) -> Result<()> {
+    let missing: Vec<_> =
+        needs.iter().copied().flatten().filter(|need| !need.is_there()).map(|need| need.package).collect();
     if missing.is_empty() {
-        skip(what, "there");
+        skip("packages", "there");
         return Ok(());
     }
     let mut command = Command::new(workspace::root().join("xtask/debian-install"));
-    command.args(&missing);
     let remedy = format!(
         "on Debian, as root: apt-get update && apt-get install --no-install-recommends {}",
         missing.join(" ")
     );
-    step(&format!("{what}: installing {}", missing.join(", ")), &mut command, &remedy)
+    step("installing Debian packages", command.args(&missing), &remedy)
 }

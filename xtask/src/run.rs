@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::build;
 use crate::command::become_command;
-use crate::packages;
+use crate::setup::Purpose;
 
 /// What to run.
 #[derive(Args)]
@@ -23,12 +23,11 @@ pub(crate) struct Options {
 /// Builds, then becomes what is run.
 pub(crate) fn run(options: &Options) -> Result<()> {
     if !options.arguments.is_empty() {
-        let built = build::run()?;
+        let built = build::run(Purpose::Build)?;
         let mut shunt = Command::new(built.shunt);
         return Err(become_command("shunt", shunt.arg("run").args(&options.arguments)));
     }
-    packages::install("network tools", packages::TOOLS)?;
-    let built = build::run()?;
+    let built = build::run(Purpose::Run)?;
     let demo = built.folder().join("demo");
     if !demo.exists() {
         bail!("{}: there is no demo", demo.display());

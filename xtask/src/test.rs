@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use crate::build::{self, Built};
 use crate::command::{skip, step};
 use crate::packages;
-use crate::setup;
+use crate::setup::Purpose;
 use crate::workspace;
 
 /// What to test.
@@ -124,7 +124,7 @@ impl Tier {
 
 /// The crates' own tests and their examples in the documentation, unoptimised, with overflow checks.
 fn pure(filter: Option<&str>) -> Result<()> {
-    packages::install("C compiler", packages::COMPILER)?;
+    packages::install(&[packages::COMPILER])?;
     let mut units = workspace::cargo("test");
     units.args(["--locked", "--workspace", "--lib", "--bins"]);
     for name in integration_tests(&["lb-common", "lb-userspace", "xtask"])? {
@@ -158,8 +158,7 @@ fn run_tests(what: &str, cargo: &mut Command, filter: Option<&str>, harness: &[&
 
 fn get_or_build(built: &mut Option<Built>) -> Result<&Built> {
     if built.is_none() {
-        setup::test_tools()?;
-        *built = Some(build::run()?);
+        *built = Some(build::run(Purpose::Run)?);
     }
     match built {
         Some(built) => Ok(built),

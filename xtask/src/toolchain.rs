@@ -2,7 +2,7 @@
 //! `core` compiled for the kernel.
 //!
 //! In this order: `$SHUNT_EBPF_TOOLCHAIN`; a nightly of rustup's with rust-src; a stable one of rustup's
-//! with rust-src; Debian's packages, installed where that is possible. Nothing is downloaded from anywhere
+//! with rust-src; Debian's packages, which `setup` installs where that is possible. Nothing is downloaded from anywhere
 //! but the package registries. A compiler that isn't a nightly is told with `RUSTC_BOOTSTRAP=1` to build
 //! `core`, as `-Zbuild-std` needs.
 
@@ -12,7 +12,6 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{answer, find_program, skip};
-use crate::packages;
 use crate::workspace;
 
 /// Names a toolchain outright: a folder with `bin/rustc` and `bin/cargo`.
@@ -21,7 +20,9 @@ const OVERRIDE: &str = "SHUNT_EBPF_TOOLCHAIN";
 /// Where a toolchain keeps the sources of `core`, below its root.
 const SOURCES: &str = "lib/rustlib/src/rust/library/Cargo.lock";
 
-const REMEDY: &str = "rustup toolchain install nightly --profile minimal --component rust-src,clippy";
+/// What to say where no toolchain has the sources of `core`, and Debian's can't be installed.
+pub(crate) const NO_SOURCES: &str = "no Rust toolchain here has the sources of core, and Debian's packages of one \
+    can't be installed; either those, or: rustup toolchain install nightly --component rust-src,clippy";
 
 /// The oldest compiler that builds the workspace.
 const MINIMUM: &str = env!("CARGO_PKG_RUST_VERSION");
@@ -63,14 +64,10 @@ impl Toolchain {
         self.root.join("bin/rustc")
     }
 
-    /// Whether it has the clippy of its compiler.
-    pub(crate) fn has_clippy(&self) -> bool {
-        self.root.join("bin/clippy-driver").exists()
-    }
-
-    /// Whether it came with Debian's packages.
-    pub(crate) fn is_debian(&self) -> bool {
-        self.root == Path::new("/usr")
+    /// Says which one it is.
+    pub(crate) fn announce(&self) {
+        let what = format!("{} ({}, with the sources of core)", self.rustc().display(), self.release);
+        skip("compiler of the eBPF object", &what);
     }
 
     fn is_nightly(&self) -> bool {
@@ -83,6 +80,18 @@ impl Toolchain {
             plain.split('.').map(|number| number.parse().unwrap_or(0)).collect::<Vec<u32>>()
         };
         numbers(&self.release) < numbers(MINIMUM)
+    }
+
+    fn if_new_enough(self) -> Result<Self> {
+        if self.is_too_old() {
+            let (rustc, release) = (self.rustc(), &self.release);
+            bail!(
+                "{}: {release} is older than {MINIMUM}, which the workspace needs\n  remedy: on Debian, keep \
+                 its security and updates archives among the sources of apt; {NO_SOURCES}",
+                rustc.display()
+            );
+        }
+        Ok(self)
     }
 
     /// Its cargo, in the folder of the eBPF crate, free of everything that the outer cargo, rustup or a
@@ -106,24 +115,16 @@ impl Toolchain {
     }
 }
 
-/// Finds the toolchain, and installs Debian's where there is none.
-pub(crate) fn find() -> Result<Toolchain> {
-    let toolchain = match std::env::var_os(OVERRIDE) {
-        Some(root) => {
-            Toolchain::at(Path::new(&root)).with_context(|| format!("{OVERRIDE} names no toolchain"))?
-        }
-        None => match rustup()? {
-            Some(toolchain) => toolchain,
-            None => debian()?,
-        },
-    };
-    if toolchain.is_too_old() {
-        let (rustc, release) = (toolchain.rustc(), &toolchain.release);
-        bail!("{}: {release} is older than {MINIMUM}\n  remedy: {REMEDY}", rustc.display());
-    }
-    let (rustc, release) = (toolchain.rustc(), &toolchain.release);
-    skip("compiler of the eBPF object", &format!("{} ({release}, with sources)", rustc.display()));
-    Ok(toolchain)
+/// The toolchain that is named outright, or the best of rustup's that has the sources.
+pub(crate) fn find() -> Result<Option<Toolchain>> {
+    let Some(root) = std::env::var_os(OVERRIDE) else { return rustup() };
+    let toolchain = Toolchain::at(Path::new(&root)).context(format!("{OVERRIDE} names no toolchain"))?;
+    toolchain.if_new_enough().map(Some)
+}
+
+/// Debian's, whose packages are there.
+pub(crate) fn debian() -> Result<Toolchain> {
+    Toolchain::at(Path::new("/usr"))?.if_new_enough()
 }
 
 /// The best of rustup's toolchains that have the sources: a nightly first, then the newest.
@@ -146,14 +147,6 @@ fn with_sources(list: &str) -> Vec<PathBuf> {
     roots.filter(|root| root.join(SOURCES).exists()).collect()
 }
 
-fn debian() -> Result<Toolchain> {
-    if !packages::are_there(packages::RUST_WITH_SOURCES) {
-        packages::install("a Rust compiler with the sources of core", packages::RUST_WITH_SOURCES)
-            .with_context(|| format!("no toolchain has the sources of core; one that does:\n  {REMEDY}"))?;
-    }
-    Toolchain::at(Path::new("/usr"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +165,7 @@ mod tests {
         let found = toolchain("1.96.0");
         assert_eq!(found.commit, "ac68faa20c58");
         assert_eq!(found.llvm, (22, 1));
-        assert!(found.is_debian() && !found.is_nightly());
+        assert!(!found.is_nightly());
     }
 
     #[test]

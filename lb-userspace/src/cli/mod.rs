@@ -1,5 +1,6 @@
 //! The `shunt` command: nouns read, verbs change.
 
+mod check;
 mod cleanup;
 mod logging;
 mod run;
@@ -10,6 +11,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use ipnet::IpNet;
+
+use crate::source::manifest::{Config, ConfigError, PortRange};
 
 /// Service load balancing for Kubernetes in the kernel.
 ///
@@ -29,6 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Args>),
+    Check(check::Args),
     Services(services::Args),
     Cleanup(cleanup::Args),
     /// Print a completion script for a shell.
@@ -50,6 +55,31 @@ struct PinDir {
     pin_dir: PathBuf,
 }
 
+/// What numbers a directory of manifests may be given: what an API server is told by flags of these names.
+#[derive(Debug, clap::Args)]
+struct Allocation {
+    /// Where ClusterIPs are allocated from: one CIDR of each family at most, comma-separated. The first one's
+    /// family is that of Services which don't say.
+    #[arg(
+        long,
+        env = "SHUNT_SERVICE_CIDR",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        default_value = "10.96.0.0/12,fd00:10:96::/112"
+    )]
+    service_cidr: Vec<IpNet>,
+
+    /// Where node ports are allocated from.
+    #[arg(long, env = "SHUNT_NODE_PORT_RANGE", value_name = "FIRST-LAST", default_value = "30000-32767")]
+    node_port_range: PortRange,
+}
+
+impl Allocation {
+    fn config(&self, node_name: Option<String>) -> Result<Config, ConfigError> {
+        Config::new(&self.service_cidr, self.node_port_range, node_name)
+    }
+}
+
 impl Cli {
     /// Does what the command line says.
     ///
@@ -59,6 +89,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Run(args) => run::run(*args),
+            Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
             Command::Services(args) => services::run(&args, &mut io::stdout().lock()),
             Command::Cleanup(args) => cleanup::run(&args),
             Command::Completions { shell } => {

@@ -1,5 +1,6 @@
 //! `shunt run`
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,16 +10,18 @@ use anyhow::Context;
 use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
-use super::PinDir;
 use super::logging::Logging;
-use crate::datapath::{self, KernelStore};
+use super::{Allocation, PinDir};
+use crate::datapath::{self, Datapath, KernelStore};
 use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
 use crate::reconcile::Reconciler;
-use crate::source::manifest;
+use crate::source::{Problem, SourceEvent};
+use crate::source::manifest::{self, WatchError};
 
 /// Serve Services on this machine.
 ///
@@ -56,7 +59,7 @@ pub(super) struct Args {
     state_file: PathBuf,
 
     #[command(flatten)]
-    allocation: super::Allocation,
+    allocation: Allocation,
 
     /// Where the pods of the cluster have their addresses; comma-separated, for both families. By it a pod
     /// is told from a client outside.
@@ -80,30 +83,100 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<ExitCode> {
-    let facts = node_facts(&args).await?;
-    tracing::info!(node = facts.name, addresses = ?facts.addresses, "this node");
+    let node_name = args.node_name.clone().unwrap_or_else(node::host_name);
+    let config = args.allocation.config(Some(node_name.clone()))?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
     let options = datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone() };
-    let datapath = datapath::load(&options)?;
+    let Datapath { store, adopted_maps, lock } = datapath::load(&options)?;
     tracing::info!(
+        node = node_name,
         cgroup = %options.cgroup.display(),
         pins = %options.pin_dir.display(),
-        adopted_maps = datapath.adopted_maps,
+        adopted_maps,
         "programs attached"
     );
-    let reconciler = Reconciler::adopt(datapath.store)?;
-    let engine = Engine::new(facts, reconciler);
-    let (sender, events) = mpsc::channel(64);
-    let source = tokio::spawn(manifest::watch(args.manifests, args.allocation.options(args.state_file), sender.clone()));
+    let facts = NodeFacts {
+        name: node_name,
+        addresses: args.node_ips.clone(),
+        cluster_cidrs: args.cluster_cidr,
+        ..NodeFacts::default()
+    };
+    let engine = Engine::new(facts, Reconciler::adopt(store)?);
+    // Of both channels the node's is read first: its addresses are known before the first picture is compiled.
+    let (node_sender, node_events) = mpsc::channel(4);
     if args.node_ips.is_empty() {
-        tokio::spawn(async move {
-            if let Err(error) = node::addresses::watch(sender).await {
-                tracing::error!(%error, "the node's addresses are no longer watched");
-            }
-        });
+        node::addresses::watch(node_sender.clone()).await?;
     }
-    let result = turn(engine, events, source).await;
-    // The lock on the pins is held until here.
-    drop(datapath._lock);
+    let (sender, events) = mpsc::channel(64);
+    let source = tokio::spawn(manifest::watch(args.manifests, config, Some(args.state_file), sender));
+    let result = turn(engine, node_events, events, source).await;
+    drop(node_sender);
+    // Until here a second instance on these pins is refused.
+    drop(lock);
     result
+}
+
+/// Turns until told to stop, or until the source is at an end.
+async fn turn(
+    mut engine: Engine<KernelStore>,
+    mut node: mpsc::Receiver<Event>,
+    mut events: mpsc::Receiver<SourceEvent>,
+    mut source: JoinHandle<Result<(), WatchError>>,
+) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut problems = BTreeSet::new();
+    loop {
+        let event = tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            ended = &mut source => {
+                ended.context("the manifest source broke off")??;
+                break;
+            }
+            Some(event) = node.recv() => event,
+            Some(event) = events.recv() => Event::Source(event),
+            () = sleep(IDLE), if engine.wants_idle() => Event::Idle,
+        };
+        if let Event::Source(event) = &event {
+            tell_problems(&mut problems, &event.problems);
+        }
+        let was_synced = engine.is_synced();
+        if let Some(report) = engine.handle(event) {
+            tell(&report);
+        }
+        if engine.is_synced() && !was_synced {
+            tracing::info!("datapath complete: all that is known is in force");
+        }
+    }
+    tracing::info!("ending; Services go on being served as they are, `shunt cleanup` takes them out");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(report: &Report) {
+    for refusal in &report.refusals {
+        let service = refusal.service.as_ref().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(service, "not in force: {}", refusal.message);
+    }
+    tracing::info!(
+        services = report.services,
+        writes = report.writes,
+        refused = report.refusals.len(),
+        took = ?report.took,
+        "applied generation={}",
+        report.generation
+    );
+}
+
+/// Says what is newly wrong, and what no longer is.
+fn tell_problems(known: &mut BTreeSet<Problem>, now: &[Problem]) {
+    let now: BTreeSet<Problem> = now.iter().cloned().collect();
+    for problem in now.difference(known) {
+        tracing::error!("{problem}; what was in force before stays");
+    }
+    for problem in known.difference(&now) {
+        tracing::info!("no longer wrong: {problem}");
+    }
+    *known = now;
 }

@@ -46,7 +46,7 @@ pub struct Datapath {
     /// How many maps held state of an earlier run.
     pub adopted_maps: usize,
     /// Held for as long as this instance lives: a second one on the same pins is refused.
-    _lock: File,
+    pub lock: File,
 }
 
 /// The names of all programs in the object.
@@ -79,7 +79,7 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     ensure_labels(&pins.map(LABELS))?;
     attach_all(&mut ebpf, &cgroup, &pins)?;
     let store = KernelStore::open(&pins)?;
-    Ok(Datapath { store, adopted_maps, _lock: lock })
+    Ok(Datapath { store, adopted_maps, lock })
 }
 
 fn attach_all(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), DatapathError> {

@@ -3,11 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::{Stream, StreamExt, TryStreamExt};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage, AddressScope};
 use rtnetlink::{Handle, MulticastGroup, new_multicast_connection};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{sleep, timeout};
+
+use crate::engine::Event;
 
 /// Addresses come in bursts, one message each.
 const COALESCE: Duration = Duration::from_millis(50);
@@ -48,30 +50,45 @@ pub async fn current(handle: &Handle) -> Result<Vec<IpAddr>, AddressError> {
     Ok(addresses)
 }
 
-/// Sends the addresses at once, and again whenever they have changed, until nobody listens. Run in the
-/// network namespace of the node.
+/// Sends the addresses before it returns, and from then on whenever they have changed, until nobody listens.
+/// Run in the network namespace of the node.
 ///
 /// # Errors
 ///
 /// Where netlink does not answer.
-pub async fn watch<T: From<Vec<IpAddr>>>(sender: Sender<T>) -> Result<(), AddressError> {
+pub async fn watch(sender: Sender<Event>) -> Result<(), AddressError> {
     let groups = [MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
-    let (connection, handle, mut messages) = new_multicast_connection(&groups).map_err(AddressError::Socket)?;
-    let connection = tokio::spawn(connection);
-    let mut last = None;
-    loop {
-        let addresses = current(&handle).await?;
-        if last.as_ref() != Some(&addresses) {
-            last = Some(addresses.clone());
-            if sender.send(T::from(addresses)).await.is_err() {
-                connection.abort();
-                return Ok(());
-            }
+    let (connection, handle, messages) = new_multicast_connection(&groups).map_err(AddressError::Socket)?;
+    tokio::spawn(connection);
+    let addresses = current(&handle).await?;
+    // Nobody listens: there is nobody to tell that.
+    let _ = sender.send(Event::Addresses(addresses.clone())).await;
+    tokio::spawn(async move {
+        if let Err(error) = follow(&handle, messages, addresses, sender).await {
+            tracing::error!(%error, "the node's addresses are no longer followed");
         }
-        // Something changed, or it is time to look: what matters is what is there then.
+    });
+    Ok(())
+}
+
+/// Looks again whenever something changed, and now and then: what matters is what is there then.
+async fn follow<M>(
+    handle: &Handle,
+    mut messages: impl Stream<Item = M> + Unpin,
+    mut last: Vec<IpAddr>,
+    sender: Sender<Event>,
+) -> Result<(), AddressError> {
+    loop {
         if let Ok(Some(_)) = timeout(RECHECK, messages.next()).await {
             sleep(COALESCE).await;
             while timeout(Duration::ZERO, messages.next()).await.is_ok_and(|message| message.is_some()) {}
+        }
+        let addresses = current(handle).await?;
+        if addresses != last {
+            last.clone_from(&addresses);
+            if sender.send(Event::Addresses(addresses)).await.is_err() {
+                return Ok(());
+            }
         }
     }
 }

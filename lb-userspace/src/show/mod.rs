@@ -2,7 +2,7 @@
 
 mod services;
 
-pub use services::{Endpoint, Frontend, ServiceRow, print_services_into, services};
+pub use services::{Endpoint, Frontend, ServiceRow, print_services_into, services, services_of_world};
 
 /// How to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

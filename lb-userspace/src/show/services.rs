@@ -9,8 +9,10 @@ use lb_common::{BackendFlags, FrontendKind, ServiceId};
 use serde::Serialize;
 
 use super::Format;
-use crate::model::{Family, ServiceType};
+use crate::compile::compile;
+use crate::model::{Family, NodeFacts, Service, ServiceType, World};
 use crate::reconcile::Observed;
+use crate::tables::ServiceTable;
 
 /// One Service port in one address family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,10 +72,10 @@ pub struct Endpoint {
 pub fn services(observed: &Observed) -> Vec<ServiceRow> {
     let mut frontends: BTreeMap<ServiceId, Vec<Frontend>> = BTreeMap::new();
     for (key, frontend) in &observed.frontends {
-        let kind = match frontend.flags().kind() {
-            Some(FrontendKind::AddressGuard | FrontendKind::PortGuard) | None => continue,
-            Some(kind) => kind.name().to_owned(),
+        let Some(kind) = frontend.flags().kind().filter(|kind| is_way_in(*kind)) else {
+            continue;
         };
+        let kind = kind.name().to_owned();
         let address = SocketAddr::new(key.addr().into(), key.port().number());
         frontends.entry(frontend.service()).or_default().push(Frontend { kind, address });
     }
@@ -116,6 +118,74 @@ pub fn services(observed: &Observed) -> Vec<ServiceRow> {
     rows
 }
 
+/// The Services of a world, as they would be served on a node that has no address yet: node ports are named,
+/// but there is no address that they answer on. One that there is nothing to proxy of has neither addresses
+/// nor endpoints.
+pub fn services_of_world(world: &World) -> Vec<ServiceRow> {
+    let node = NodeFacts::default();
+    let mut rows = Vec::new();
+    for service in world.services() {
+        let tables = compile(service, &world.slices_of(&service.name), &node);
+        if tables.is_empty() {
+            rows.push(unproxied(service));
+        }
+        rows.extend(tables.iter().map(row_of_table));
+    }
+    rows.sort_by(|a, b| sort_key(a).cmp(&sort_key(b)));
+    rows
+}
+
+fn unproxied(service: &Service) -> ServiceRow {
+    ServiceRow {
+        namespace: service.name.namespace.clone(),
+        name: service.name.name.clone(),
+        port_name: String::new(),
+        kind: service.kind.name().to_owned(),
+        protocol: String::new(),
+        family: Family::V4,
+        port: 0,
+        target_port: String::new(),
+        node_port: None,
+        affinity_seconds: None,
+        frontends: Vec::new(),
+        endpoints: Vec::new(),
+    }
+}
+
+fn row_of_table(table: &ServiceTable) -> ServiceRow {
+    let frontends = table.frontends.iter().filter_map(|(key, flags)| {
+        let kind = flags.kind().filter(|kind| is_way_in(*kind))?;
+        // Loopback is an address of every node, and tells nothing of this one.
+        let address: IpAddr = key.addr().into();
+        (!address.is_loopback())
+            .then(|| Frontend { kind: kind.name().to_owned(), address: SocketAddr::new(address, key.port().number()) })
+    });
+    let endpoints = table.backends.iter().map(|(key, state)| Endpoint {
+        address: SocketAddr::new(key.addr.into(), key.port.number()),
+        usable: state.in_cluster || state.in_local,
+        local: state.on_node,
+    });
+    ServiceRow {
+        namespace: table.key.service.namespace.clone(),
+        name: table.key.service.name.clone(),
+        port_name: table.key.port_name.clone(),
+        kind: table.kind.name().to_owned(),
+        protocol: table.key.protocol.to_string(),
+        family: table.key.family,
+        port: table.port,
+        target_port: table.target_port.clone(),
+        node_port: Some(table.node_port).filter(|port| *port != 0),
+        affinity_seconds: Some(table.affinity_seconds).filter(|seconds| *seconds != 0),
+        frontends: frontends.collect(),
+        endpoints: endpoints.collect(),
+    }
+}
+
+/// Guards are entries of the same map, and no way in.
+fn is_way_in(kind: FrontendKind) -> bool {
+    !matches!(kind, FrontendKind::AddressGuard | FrontendKind::PortGuard)
+}
+
 fn sort_key(row: &ServiceRow) -> (&str, &str, Family, &str, u16, &str) {
     (&row.namespace, &row.name, row.family, &row.port_name, row.port, &row.protocol)
 }
@@ -147,7 +217,7 @@ pub fn print_services_into(out: &mut impl Write, rows: &[ServiceRow], format: Fo
             row.name.clone(),
             row.kind.clone(),
             address(row),
-            format!("{}{} → {}", port_name(row), port(row), row.target_port),
+            ports(row),
             row.node_port.map_or_else(|| "-".to_owned(), |port| format!("{port}/{}", row.protocol)),
             endpoints(row, wide),
         ];
@@ -177,12 +247,12 @@ fn address(row: &ServiceRow) -> String {
     if text.is_empty() { "-".to_owned() } else { text.join(", ") }
 }
 
-fn port(row: &ServiceRow) -> String {
-    format!("{}/{}", row.port, row.protocol)
-}
-
-fn port_name(row: &ServiceRow) -> String {
-    if row.port_name.is_empty() { String::new() } else { format!("{} ", row.port_name) }
+fn ports(row: &ServiceRow) -> String {
+    if row.port == 0 {
+        return "nothing to proxy".to_owned();
+    }
+    let name = if row.port_name.is_empty() { String::new() } else { format!("{} ", row.port_name) };
+    format!("{name}{}/{} → {}", row.port, row.protocol, row.target_port)
 }
 
 fn endpoints(row: &ServiceRow, wide: bool) -> String {
@@ -196,5 +266,8 @@ fn endpoints(row: &ServiceRow, wide: bool) -> String {
             _ => endpoint.address.to_string(),
         })
         .collect();
+    if row.port == 0 {
+        return "-".to_owned();
+    }
     if text.is_empty() { "none".to_owned() } else { text.join(if wide { "\n" } else { ", " }) }
 }
