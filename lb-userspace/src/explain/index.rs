@@ -10,7 +10,7 @@ use crate::compile::claims::{Claim, winner};
 use crate::compile::compile;
 use crate::compile::endpoints::{self, Selected};
 use crate::compile::topology::Reach;
-use crate::model::{EndpointSlice, Family, NodeFacts, Service, ServicePort, World};
+use crate::model::{EndpointSlice, Family, NodeFacts, Service, World};
 use crate::tables::{BackendKey, ServiceTable};
 
 /// A world as one node sees it, ready for questions: compiled once, asked often.
@@ -160,10 +160,6 @@ impl<'a> Group<'a> {
     /// `namespace/name:port`
     pub(super) fn name(&self) -> String {
         format!("{}:{}", self.service.name, self.table.port)
-    }
-
-    pub(super) fn port(&self) -> Option<&'a ServicePort> {
-        self.service.ports.get(self.port_index)
     }
 
     /// `spec.ports[0].port`

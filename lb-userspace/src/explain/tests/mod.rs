@@ -1,6 +1,8 @@
 //! Questions and answers, row by row.
 
 mod access;
+mod batch;
+mod drawings;
 mod hints;
 mod paths;
 mod properties;
