@@ -68,6 +68,13 @@ impl Addr {
         c == 0 && (d == 0 || d == 1_u32.to_be())
     }
 
+    /// Whether a socket bound to this listens on every address: `0.0.0.0` and `::`.
+    #[inline(always)]
+    pub const fn is_any_host(&self) -> bool {
+        let [a, b, c, d] = self.words;
+        a == 0 && b == 0 && (c == 0 || c == MAPPED) && d == 0
+    }
+
     /// The loopback address of the same family.
     #[inline(always)]
     pub const fn loopback(&self) -> Self {

@@ -46,6 +46,9 @@ impl BackendFlags {
     /// Its endpoint is on this node (EPS-04).
     pub const ON_NODE: Self = Self(1 << 2);
 
+    /// Its endpoint no longer serves: no flow may go on to it (CT-01). The id rests before it is another's.
+    pub const GONE: Self = Self(1 << 3);
+
     /// No flag.
     pub const fn empty() -> Self {
         Self(0)
@@ -74,7 +77,7 @@ impl fmt::Debug for BackendFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
         for (flag, name) in
-            [(Self::IN_CLUSTER, "cluster"), (Self::IN_LOCAL, "local"), (Self::ON_NODE, "on-node")]
+            [(Self::IN_CLUSTER, "cluster"), (Self::IN_LOCAL, "local"), (Self::ON_NODE, "on-node"), (Self::GONE, "gone")]
         {
             if self.has(flag) {
                 write!(f, "{separator}{name}")?;

@@ -25,7 +25,7 @@ pub enum Counter {
     SourceRefused = 7,
     /// bind(2) refused because the port is a NodePort: EADDRINUSE.
     NodePortTaken = 8,
-    /// A dial passed on unchanged because a map did not hold what another said it would.
+    /// A dial refused because a map did not hold what another said it would: ECONNREFUSED, and a defect.
     Inconsistent = 9,
     /// A dial rewritten although what was dialled could not be remembered (no memory for the socket's
     /// storage or the flow table): the application sees the backend's address.

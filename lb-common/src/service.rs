@@ -112,6 +112,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// Which of its 64-bit words the cluster list is.
+    pub const CLUSTER_WORD: usize = core::mem::offset_of!(Self, cluster) / 8;
+    /// Which of its 64-bit words the local list is.
+    pub const LOCAL_WORD: usize = core::mem::offset_of!(Self, local) / 8;
+
     /// `affinity_seconds` 0 is no affinity.
     pub const fn new(cluster: List, local: List, affinity_seconds: u32, epoch: u32) -> Self {
         Self { cluster, local, affinity_seconds, epoch }

@@ -6,6 +6,14 @@
 //! source ─► model ─► compile ─► tables ─► reconcile ─► datapath
 //! ```
 
+pub mod cli;
+pub mod compile;
+pub mod datapath;
+pub mod engine;
+pub mod explain;
 pub mod model;
+pub mod node;
+pub mod reconcile;
+pub mod show;
 pub mod source;
 pub mod tables;

@@ -1,0 +1,33 @@
+//! Nodes, pods and clients on one machine, for tests that need root and for the demo.
+//!
+//! A [`Node`] is a network namespace *and* a cgroup v2 directory of its own, a [`Pod`] a network namespace
+//! joined to its node, whose processes live in a cgroup below the node's; what is dialled and served there
+//! is done by child processes (the binary `peer`), for a cgroup holds whole processes. A [`Network`] joins
+//! nodes to each other and to clients outside. [`Shunt`] runs the binary under test on a node.
+//!
+//! Invariants: nothing here attaches to the machine's own cgroup or devices; every name is unique to the
+//! process that made it; what was made is gone when the last handle is dropped, also after a panic, and
+//! what a killed process left is swept up by the next one.
+
+mod cgroup;
+pub mod check;
+mod dial;
+pub mod manifest;
+mod name;
+mod netns;
+mod network;
+mod node;
+mod place;
+mod process;
+mod serve;
+mod shunt;
+mod sweep;
+pub mod wire;
+
+pub use dial::{Conversation, Dial, Hammer, bind, tcp, udp, udp_unconnected};
+pub use network::{Network, Outside};
+pub use node::{Node, Pod};
+pub use place::{Inside, Place, programs_dir};
+pub use process::Process;
+pub use serve::{Serve, serve};
+pub use shunt::{Options, Shunt, shunt_program};

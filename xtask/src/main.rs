@@ -1,1 +1,65 @@
-fn main() {}
+//! `cargo xtask`: set-up, build, checks, tests and the demo, on a machine that has only rustup's stable
+//! toolchain.
+//!
+//! Every step says what it runs and how long it took; what is already there is skipped with one line.
+//! A command that fails is printed whole, with its status and the remedy.
+
+mod build;
+mod check;
+mod ci;
+mod command;
+mod elf;
+mod linker;
+mod packages;
+mod run;
+mod setup;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Set-up, build, checks, tests and the demo.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+struct Cli {
+    #[command(subcommand)]
+    task: Option<Task>,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what building and testing need: Debian packages and bpf-linker
+    Setup,
+    /// Build the eBPF object and, around it, the static binary `shunt`
+    Build,
+    /// Formatting, clippy for both targets and the documentation, with warnings denied
+    Check,
+    /// Run the tests of one tier, or of every tier that this machine can run
+    Test(test::Options),
+    /// Run the demo; or, with arguments after `--`, `shunt run` on this machine
+    Run(run::Options),
+    /// `test` with nothing skipped, then `check`
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        None => Cli::command().print_long_help().map_err(Into::into),
+        Some(Task::Setup) => setup::run(),
+        Some(Task::Build) => build::run(setup::Purpose::Build).map(drop),
+        Some(Task::Check) => check::run(),
+        Some(Task::Test(options)) => test::run(&options),
+        Some(Task::Run(options)) => run::run(&options),
+        Some(Task::Ci) => ci::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

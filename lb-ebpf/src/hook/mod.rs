@@ -1,0 +1,5 @@
+//! One module for each kind of hook: decode, decide, verdict.
+
+pub mod bind;
+mod sock_addr;
+pub mod socket;

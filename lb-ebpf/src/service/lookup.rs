@@ -1,0 +1,39 @@
+//! Whose is the address that a socket names?
+
+use lb_common::{Addr, Counter, Frontend, FrontendFlags, FrontendKey, Port, Proto};
+
+use crate::{config, maps};
+
+/// What an address turned out to be.
+pub enum Found {
+    /// Not a Service's: never touched.
+    NotOurs,
+    /// A frontend.
+    Frontend(Frontend),
+    /// A Service's, and to be refused.
+    Refused(Counter),
+}
+
+/// Looks up what a socket in the namespace `netns` names: one hash lookup for a frontend, two for anything
+/// else.
+#[inline(always)]
+pub fn lookup_from_socket(netns: u64, addr: Addr, port: Port, proto: Proto) -> Found {
+    let own_host = addr.is_own_host();
+    // A pod's loopback is the pod's own: NodePorts answer on the node's loopback alone.
+    if own_host && !config::is_node(netns) {
+        return Found::NotOurs;
+    }
+    let addr = if own_host { addr.loopback() } else { addr };
+    let Some(frontend) = maps::lookup_frontend(&FrontendKey::new(addr, port, proto)) else {
+        return match maps::lookup_frontend(&FrontendKey::address_guard(addr)) {
+            Some(_) => Found::Refused(Counter::UnknownPort),
+            None => Found::NotOurs,
+        };
+    };
+    let refused =
+        if config::is_node(netns) { FrontendFlags::NODE_REFUSED } else { FrontendFlags::PODS_REFUSED };
+    if frontend.flags().has(refused) {
+        return Found::Refused(Counter::SourceRefused);
+    }
+    Found::Frontend(frontend)
+}

@@ -1,0 +1,101 @@
+//! The `shunt` command: nouns read, verbs change.
+
+mod check;
+mod cleanup;
+mod logging;
+mod run;
+mod services;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use ipnet::IpNet;
+
+use crate::source::manifest::{Config, ConfigError, PortRange};
+
+/// Service load balancing for Kubernetes in the kernel.
+///
+/// A connection to a Service's address is sent to one of its pods by eBPF programs, before there is a packet:
+/// ClusterIP:port, node:nodePort, external and load-balancer addresses all become podIP:targetPort.
+///
+/// Try it without a cluster: `shunt check DIR` says what a directory of manifests means, `shunt run
+/// --manifests DIR` serves it on this machine, `shunt services` shows what is served, `shunt cleanup` takes
+/// everything out again.
+#[derive(Debug, Parser)]
+#[command(name = "shunt", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Args>),
+    Check(check::Args),
+    Services(services::Args),
+    Cleanup(cleanup::Args),
+    /// Print a completion script for a shell.
+    ///
+    /// For bash: `shunt completions bash > /etc/bash_completion.d/shunt`
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Where an instance keeps its pins: the same for the one that serves and for those who look at it.
+#[derive(Debug, clap::Args)]
+struct PinDir {
+    /// Directory of a bpffs where maps and links are pinned; a bpffs is mounted there if there is none.
+    ///
+    /// Instances with pin directories of their own can serve side by side on one machine.
+    #[arg(long, env = "SHUNT_PIN_DIR", value_name = "DIR", default_value = "/sys/fs/bpf/shunt")]
+    pin_dir: PathBuf,
+}
+
+/// What numbers a directory of manifests may be given: what an API server is told by flags of these names.
+#[derive(Debug, clap::Args)]
+struct Allocation {
+    /// Where ClusterIPs are allocated from: one CIDR of each family at most, comma-separated. The first one's
+    /// family is that of Services which don't say.
+    #[arg(
+        long,
+        env = "SHUNT_SERVICE_CIDR",
+        value_name = "CIDR",
+        value_delimiter = ',',
+        default_value = "10.96.0.0/12,fd00:10:96::/112"
+    )]
+    service_cidr: Vec<IpNet>,
+
+    /// Where node ports are allocated from.
+    #[arg(long, env = "SHUNT_NODE_PORT_RANGE", value_name = "FIRST-LAST", default_value = "30000-32767")]
+    node_port_range: PortRange,
+}
+
+impl Allocation {
+    fn config(&self, node_name: Option<String>) -> Result<Config, ConfigError> {
+        Config::new(&self.service_cidr, self.node_port_range, node_name)
+    }
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    ///
+    /// What the person who typed it must act on.
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Run(args) => run::run(*args),
+            Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
+            Command::Services(args) => services::run(&args, &mut io::stdout().lock()),
+            Command::Cleanup(args) => cleanup::run(&args),
+            Command::Completions { shell } => {
+                clap_complete::generate(shell, &mut Self::command(), "shunt", &mut io::stdout());
+                Ok(ExitCode::SUCCESS)
+            }
+        }
+    }
+}

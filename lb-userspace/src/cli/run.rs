@@ -1,0 +1,182 @@
+//! `shunt run`
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use ipnet::IpNet;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::logging::Logging;
+use super::{Allocation, PinDir};
+use crate::datapath::{self, Datapath, KernelStore};
+use crate::engine::{Engine, Event, Report};
+use crate::model::NodeFacts;
+use crate::node;
+use crate::reconcile::Reconciler;
+use crate::source::{Problem, SourceEvent};
+use crate::source::manifest::{self, WatchError};
+
+/// Serve Services on this machine.
+///
+/// Programs are attached to the sockets of every process in a cgroup: from then on, whoever of them dials a
+/// Service reaches one of its pods. It says «datapath complete» in one line when all that is known is in
+/// force. When it ends, Services go on being served as they are; `shunt cleanup` takes them out.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Directory of manifests to serve: every *.yaml, *.yml and *.json in it.
+    ///
+    /// Services, EndpointSlices, Pods and Nodes are read. What an API server would do is done here: addresses
+    /// and node ports are allocated, endpoints are derived from the Pods that a selector finds. The directory
+    /// is watched; a file that is wrong is reported, and what it said before goes on being served.
+    #[arg(long, env = "SHUNT_MANIFESTS", value_name = "DIR")]
+    manifests: PathBuf,
+
+    /// Name of this node, as Pods and EndpointSlices name it [default: the host name]
+    #[arg(long, env = "SHUNT_NODE_NAME", value_name = "NAME")]
+    node_name: Option<String>,
+
+    /// An address of this node; node ports answer on it. Repeat it for more, the primary one of each family
+    /// first [default: the addresses of the interfaces, as they come and go]
+    #[arg(long = "node-ip", env = "SHUNT_NODE_IP", value_name = "IP", value_delimiter = ',')]
+    node_ips: Vec<IpAddr>,
+
+    /// Directory of the cgroup v2 hierarchy whose processes are served [default: its root, all processes]
+    #[arg(long, env = "SHUNT_CGROUP", value_name = "DIR")]
+    cgroup: Option<PathBuf>,
+
+    #[command(flatten)]
+    pins: PinDir,
+
+    /// File that remembers allocated addresses and node ports, so that each Service keeps its own.
+    #[arg(long, env = "SHUNT_STATE_FILE", value_name = "FILE", default_value = "/var/lib/shunt/state.json")]
+    state_file: PathBuf,
+
+    #[command(flatten)]
+    allocation: Allocation,
+
+    /// Where the pods of the cluster have their addresses; comma-separated, for both families. By it a pod
+    /// is told from a client outside.
+    #[arg(long, env = "SHUNT_CLUSTER_CIDR", value_name = "CIDR", value_delimiter = ',')]
+    cluster_cidr: Vec<IpNet>,
+
+    #[command(flatten)]
+    logging: Logging,
+}
+
+/// Rested this long, the engine tidies up.
+const IDLE: Duration = Duration::from_millis(200);
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    args.logging.begin()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(serve(args))
+}
+
+async fn serve(args: Args) -> anyhow::Result<ExitCode> {
+    let node_name = args.node_name.clone().unwrap_or_else(node::host_name);
+    let config = args.allocation.config(Some(node_name.clone()))?;
+    let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
+    let options = datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone() };
+    let Datapath { store, adopted_maps, lock } = datapath::load(&options)?;
+    tracing::info!(
+        node = node_name,
+        cgroup = %options.cgroup.display(),
+        pins = %options.pin_dir.display(),
+        adopted_maps,
+        "programs attached"
+    );
+    let facts = NodeFacts {
+        name: node_name,
+        addresses: args.node_ips.clone(),
+        cluster_cidrs: args.cluster_cidr,
+        ..NodeFacts::default()
+    };
+    let engine = Engine::new(facts, Reconciler::adopt(store)?);
+    // Of both channels the node's is read first: its addresses are known before the first picture is compiled.
+    let (node_sender, node_events) = mpsc::channel(4);
+    if args.node_ips.is_empty() {
+        node::addresses::watch(node_sender.clone()).await?;
+    }
+    let (sender, events) = mpsc::channel(64);
+    let source = tokio::spawn(manifest::watch(args.manifests, config, Some(args.state_file), sender));
+    let result = turn(engine, node_events, events, source).await;
+    drop(node_sender);
+    // Until here a second instance on these pins is refused.
+    drop(lock);
+    result
+}
+
+/// Turns until told to stop, or until the source is at an end.
+async fn turn(
+    mut engine: Engine<KernelStore>,
+    mut node: mpsc::Receiver<Event>,
+    mut events: mpsc::Receiver<SourceEvent>,
+    mut source: JoinHandle<Result<(), WatchError>>,
+) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut problems = BTreeSet::new();
+    loop {
+        let event = tokio::select! {
+            biased;
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            ended = &mut source => {
+                ended.context("the manifest source broke off")??;
+                break;
+            }
+            Some(event) = node.recv() => event,
+            Some(event) = events.recv() => Event::Source(event),
+            () = sleep(IDLE), if engine.wants_idle() => Event::Idle,
+        };
+        if let Event::Source(event) = &event {
+            tell_problems(&mut problems, &event.problems);
+        }
+        let was_synced = engine.is_synced();
+        if let Some(report) = engine.handle(event) {
+            tell(&report);
+        }
+        if engine.is_synced() && !was_synced {
+            tracing::info!("datapath complete: all that is known is in force");
+        }
+    }
+    tracing::info!("ending; Services go on being served as they are, `shunt cleanup` takes them out");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell(report: &Report) {
+    for refusal in &report.refusals {
+        let service = refusal.service.as_ref().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(service, "not in force: {}", refusal.message);
+    }
+    tracing::info!(
+        services = report.services,
+        writes = report.writes,
+        refused = report.refusals.len(),
+        took = ?report.took,
+        "applied generation={}",
+        report.generation
+    );
+}
+
+/// Says what is newly wrong, and what no longer is.
+fn tell_problems(known: &mut BTreeSet<Problem>, now: &[Problem]) {
+    let now: BTreeSet<Problem> = now.iter().cloned().collect();
+    for problem in now.difference(known) {
+        tracing::error!("{problem}; what was in force before stays");
+    }
+    for problem in known.difference(&now) {
+        tracing::info!("no longer wrong: {problem}");
+    }
+    *known = now;
+}

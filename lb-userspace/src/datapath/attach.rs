@@ -1,0 +1,120 @@
+//! Programs on the hooks of a cgroup, by links that outlive this process.
+
+use std::fs::{self, File};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use aya::programs::links::{FdLink, LinkError};
+use aya::programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, ProgramError};
+
+use super::{DatapathError, Pins, sys};
+
+/// The hooks: program names in the object, with the `enum bpf_attach_type` of each. A link takes a program
+/// of another hook without complaint, so the hook is checked before one is taken over.
+pub(super) const HOOKS: [(&str, u32); 10] = [
+    ("shunt_connect4", 10),
+    ("shunt_connect6", 11),
+    ("shunt_bind4", 12),
+    ("shunt_bind6", 13),
+    ("shunt_sendmsg4", 14),
+    ("shunt_sendmsg6", 15),
+    ("shunt_recvmsg4", 19),
+    ("shunt_recvmsg6", 20),
+    ("shunt_peername4", 29),
+    ("shunt_peername6", 30),
+];
+
+/// Attaches a loaded program to `cgroup`: behind the pinned link where that one is of this hook and cgroup,
+/// so that no call sees no program; else by a new link, pinned.
+pub(super) fn attach(
+    name: &str,
+    attach_type: u32,
+    program: &mut Program,
+    cgroup: &File,
+    pins: &Pins,
+) -> Result<(), DatapathError> {
+    let pin = pins.link(name);
+    if pin.exists() {
+        match take_over(&pin, attach_type, program, cgroup) {
+            Ok(()) => return Ok(()),
+            Err(why) => {
+                tracing::info!(link = %pin.display(), %why, "pinned link can't be taken over, attaching anew");
+            }
+        }
+    }
+    let link = attach_anew(program, cgroup)
+        .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;
+    // The new program is attached by now: the old one may go.
+    if pin.exists() {
+        fs::remove_file(&pin).map_err(|source| DatapathError::Pin {
+            what: "remove",
+            path: pin.clone(),
+            source,
+        })?;
+    }
+    link.pin(&pin).map_err(|error| DatapathError::Pin {
+        what: "make",
+        path: pin.clone(),
+        source: std::io::Error::other(error),
+    })?;
+    Ok(())
+}
+
+/// Puts the program behind the pinned link.
+fn take_over(
+    pin: &Path,
+    attach_type: u32,
+    program: &Program,
+    cgroup: &File,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let link = sys::open_pin(pin)?;
+    let attached = sys::cgroup_link(link.as_fd())?;
+    if attached.attach_type != attach_type {
+        return Err(format!("it is of attach type {}, not {attach_type}", attached.attach_type).into());
+    }
+    let inode = cgroup.metadata()?.ino();
+    if attached.cgroup != inode {
+        return Err(format!("it is on cgroup {}, not {inode}", attached.cgroup).into());
+    }
+    Ok(sys::replace_program(link.as_fd(), program_fd(program)?)?)
+}
+
+fn attach_anew(program: &mut Program, cgroup: &File) -> Result<FdLink, ProgramError> {
+    /// Before Linux 5.7 a program is attached without a link; this one needs a later kernel anyway.
+    fn no_link(error: LinkError) -> ProgramError {
+        ProgramError::IOError(std::io::Error::other(error))
+    }
+    // Single means «with the others»: bpf_link_create takes no mode, and a link is always one of many.
+    let mode = CgroupAttachMode::Single;
+    let link = match program {
+        Program::CgroupSockAddr(program) => {
+            let id = program.attach(cgroup, mode)?;
+            FdLink::try_from(program.take_link(id)?)
+        }
+        Program::CgroupSock(program) => {
+            let id = program.attach(cgroup, mode)?;
+            FdLink::try_from(program.take_link(id)?)
+        }
+        _ => return Err(ProgramError::UnexpectedProgramType),
+    };
+    link.map_err(no_link)
+}
+
+/// Loads a program of a cgroup hook into the kernel.
+pub(super) fn load(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::CgroupSockAddr(program) => CgroupSockAddr::load(program),
+        Program::CgroupSock(program) => CgroupSock::load(program),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn program_fd(program: &Program) -> Result<BorrowedFd<'_>, ProgramError> {
+    let fd = match program {
+        Program::CgroupSockAddr(program) => program.fd()?,
+        Program::CgroupSock(program) => program.fd()?,
+        _ => return Err(ProgramError::UnexpectedProgramType),
+    };
+    Ok(fd.as_fd())
+}

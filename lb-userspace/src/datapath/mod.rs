@@ -1,0 +1,21 @@
+//! The kernel's side of things: the only room that knows aya.
+//!
+//! [`load()`] brings programs and maps in, or takes over those that are pinned; [`KernelStore`] is what
+//! [`crate::reconcile`] writes through and what `shunt services` reads.
+//!
+//! Pins, under one directory of a bpffs: `v<LAYOUT_VERSION>/maps/<MAP>` and `v<LAYOUT_VERSION>/links/<HOOK>`.
+
+mod array;
+mod attach;
+mod error;
+mod load;
+mod place;
+mod store;
+mod sys;
+mod verify;
+
+pub use error::DatapathError;
+pub use load::{Datapath, OBJECT, Options, load, program_names};
+pub use place::{Pins, cgroup2_root};
+pub use store::KernelStore;
+pub use verify::{Verified, verify};

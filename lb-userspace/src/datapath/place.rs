@@ -1,0 +1,125 @@
+//! Where programs attach and pins live: file systems, directories, the lock.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lb_common::LAYOUT_VERSION;
+use rustix::fs::{FlockOperation, flock, statfs};
+use rustix::mount::{MountFlags, mount};
+
+use super::DatapathError;
+
+/// `BPF_FS_MAGIC`, `CGROUP2_SUPER_MAGIC` (linux/magic.h)
+const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
+const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// The root of the cgroup v2 hierarchy: where it is mounted differs between machines.
+pub fn cgroup2_root() -> Result<PathBuf, DatapathError> {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>())
+        .find_map(|fields| match fields.as_slice() {
+            [_, path, "cgroup2", ..] => Some(PathBuf::from(path)),
+            _ => None,
+        })
+        .ok_or(DatapathError::NoCgroup2)
+}
+
+/// Opens a directory of the cgroup v2 hierarchy.
+pub(super) fn open_cgroup(path: &Path) -> Result<File, DatapathError> {
+    let cgroup = |source| DatapathError::Cgroup { path: path.to_owned(), source };
+    let directory = File::open(path).map_err(cgroup)?;
+    if magic(path).map_err(cgroup)? != CGROUP2_MAGIC {
+        return Err(cgroup(io::Error::other("not a directory of a cgroup2 file system")));
+    }
+    Ok(directory)
+}
+
+/// The directory of the pins of one instance.
+#[derive(Debug, Clone)]
+pub struct Pins {
+    directory: PathBuf,
+}
+
+impl Pins {
+    /// Pins in `directory`, whatever there is.
+    pub fn in_directory(directory: &Path) -> Self {
+        Self { directory: directory.to_owned() }
+    }
+
+    /// The directory that the caller named.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The pins of this layout version.
+    pub fn version_directory(&self) -> PathBuf {
+        self.directory.join(format!("v{LAYOUT_VERSION}"))
+    }
+
+    /// The pin of a map.
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.version_directory().join("maps").join(name)
+    }
+
+    /// The pin of the link that a program is attached by.
+    pub fn link(&self, program: &str) -> PathBuf {
+        self.version_directory().join("links").join(program)
+    }
+
+    /// Makes the directories, on a bpffs that is mounted if there is none, and takes the lock that keeps a
+    /// second instance out for as long as the file lives.
+    pub(super) fn prepare(&self) -> Result<File, DatapathError> {
+        let bpffs = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
+        self.mount().map_err(bpffs)?;
+        for kind in ["maps", "links"] {
+            fs::create_dir_all(self.version_directory().join(kind)).map_err(bpffs)?;
+        }
+        self.lock(&File::open(&self.directory).map_err(bpffs)?)
+    }
+
+    /// Takes the lock where there is a directory: whoever removes pins keeps instances out.
+    ///
+    /// # Errors
+    ///
+    /// [`DatapathError::Locked`] where an instance holds it.
+    pub fn lock_existing(&self) -> Result<Option<File>, DatapathError> {
+        match File::open(&self.directory) {
+            Ok(directory) => self.lock(&directory).map(Some),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(DatapathError::BpfFs { path: self.directory.clone(), source }),
+        }
+    }
+
+    fn lock(&self, directory: &File) -> Result<File, DatapathError> {
+        let failed = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
+        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => directory.try_clone().map_err(failed),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DatapathError::Locked { path: self.directory.clone() }),
+            Err(errno) => Err(failed(errno.into())),
+        }
+    }
+
+    /// Mounts a bpffs where the directory is not on one: on the customary place where that is above it, else
+    /// on the directory itself.
+    fn mount(&self) -> io::Result<()> {
+        let customary = Path::new("/sys/fs/bpf");
+        let at = if self.directory.starts_with(customary) { customary } else { &self.directory };
+        if at != customary {
+            fs::create_dir_all(at)?;
+        }
+        if magic(at)? == BPF_FS_MAGIC {
+            return Ok(());
+        }
+        mount("bpf", at, "bpf", MountFlags::empty(), Some(c"mode=0700"))?;
+        tracing::info!(directory = %at.display(), "mounted a bpffs");
+        Ok(())
+    }
+}
+
+#[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]
+fn magic(path: &Path) -> io::Result<i64> {
+    Ok(i64::from(statfs(path)?.f_type))
+}

@@ -1,0 +1,132 @@
+//! System calls that aya 0.14 has no way to make.
+#![expect(unsafe_code, reason = "raw system calls; every wrapper is safe to call")]
+
+use std::ffi::CString;
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// `BPF_OBJ_GET`, `BPF_LINK_UPDATE`, `BPF_OBJ_GET_INFO_BY_FD` (`enum bpf_cmd`)
+const OBJ_GET: libc::c_int = 7;
+const LINK_UPDATE: libc::c_int = 29;
+const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+/// Linux 5.14, asm-generic/socket.h
+const SO_NETNS_COOKIE: libc::c_int = 71;
+/// `MEMBARRIER_CMD_GLOBAL`, Linux 4.3
+const MEMBARRIER_GLOBAL: libc::c_int = 1;
+
+#[repr(C)]
+struct ObjGet {
+    pathname: u64,
+    bpf_fd: u32,
+    file_flags: u32,
+}
+
+#[repr(C)]
+struct LinkUpdate {
+    link_fd: u32,
+    new_prog_fd: u32,
+    flags: u32,
+    old_prog_fd: u32,
+}
+
+#[repr(C)]
+struct GetInfo {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// The part of `struct bpf_link_info` that all link types have, and the cgroup's part of its union.
+#[repr(C)]
+#[derive(Default)]
+struct CgroupLinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    pad: u32,
+    cgroup: u64,
+    attach_type: u32,
+    pad2: u32,
+}
+
+/// Which cgroup, and which of its hooks, a link attaches to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct CgroupLink {
+    /// The inode number of the cgroup's directory; 0 once the cgroup is gone.
+    pub(super) cgroup: u64,
+    /// `enum bpf_attach_type`
+    pub(super) attach_type: u32,
+}
+
+/// Opens a pinned object. (aya opens links too, but keeps their descriptor to itself.)
+pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = ObjGet { pathname: path.as_ptr() as u64, bpf_fd: 0, file_flags: 0 };
+    // SAFETY: the attribute is the prefix of `union bpf_attr` that the command reads; `path` outlives it.
+    let fd = unsafe { bpf(OBJ_GET, &mut attr)? };
+    // SAFETY: a new descriptor that nobody else has.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Puts another program behind a link: no call sees none, none sees both.
+pub(super) fn replace_program(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attr = LinkUpdate { link_fd: raw(link), new_prog_fd: raw(program), flags: 0, old_prog_fd: 0 };
+    // SAFETY: the attribute is the prefix of `union bpf_attr` that the command reads.
+    unsafe { bpf(LINK_UPDATE, &mut attr).map(drop) }
+}
+
+/// What a cgroup link is attached to.
+pub(super) fn cgroup_link(link: BorrowedFd<'_>) -> io::Result<CgroupLink> {
+    let mut info = CgroupLinkInfo::default();
+    let mut attr = GetInfo {
+        bpf_fd: raw(link),
+        info_len: size_of::<CgroupLinkInfo>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    // SAFETY: as above; `info` outlives the call and is as long as said.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attr)? };
+    Ok(CgroupLink { cgroup: info.cgroup, attach_type: info.attach_type })
+}
+
+/// The cookie of the network namespace that `socket` is in.
+pub(super) fn netns_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut cookie = 0_u64;
+    let mut len = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: `cookie` is as long as `len` says.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut len,
+        )
+    };
+    if result == 0 { Ok(cookie) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Waits until every program that runs now has ended: the kernel runs them as RCU readers, and this command
+/// is `synchronize_rcu` (kernel/sched/membarrier.c; not with `nohz_full`). Takes some 10 ms.
+pub(super) fn wait_for_programs() -> io::Result<()> {
+    // SAFETY: no pointers.
+    let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_GLOBAL, 0, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn raw(fd: BorrowedFd<'_>) -> u32 {
+    fd.as_raw_fd().cast_unsigned()
+}
+
+/// bpf(2); what it returns depends on the command.
+///
+/// # Safety
+///
+/// `attr` is laid out as the command expects, and what it points to outlives the call.
+unsafe fn bpf<T>(command: libc::c_int, attr: &mut T) -> io::Result<libc::c_int> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw mut *attr, size_of::<T>()) };
+    if result >= 0 { Ok(result as libc::c_int) } else { Err(io::Error::last_os_error()) }
+}

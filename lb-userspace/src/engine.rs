@@ -1,0 +1,161 @@
+//! The one loop: what wakes it is a closed list ([`Event`]), what it does is [`Engine::handle`].
+//!
+//! Nothing is taken out of the kernel before the first complete picture of the world (SYN-01).
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::compile::compile;
+use crate::model::{Affected, Change, NodeFacts, ObjectName, World};
+use crate::reconcile::{Outcome, Reconciler, Refusal, Store};
+use crate::source::SourceEvent;
+use crate::tables::ServiceTable;
+
+/// Everything that wakes the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A source saw something.
+    Source(SourceEvent),
+    /// The node has these addresses now.
+    Addresses(Vec<IpAddr>),
+    /// Nothing has happened for a while: time to tidy up.
+    Idle,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Counts the events that were put in force.
+    pub generation: u64,
+    /// Services compiled.
+    pub services: usize,
+    /// Map writes.
+    pub writes: usize,
+    /// What could not be put in force.
+    pub refusals: Vec<Refusal>,
+    /// From the event to the last write.
+    pub took: Duration,
+}
+
+/// World in, maps out.
+#[derive(Debug)]
+pub struct Engine<S> {
+    world: World,
+    node: NodeFacts,
+    reconciler: Reconciler<S>,
+    synced: bool,
+    generation: u64,
+}
+
+impl<S: Store> Engine<S> {
+    /// An engine for this node.
+    pub fn new(node: NodeFacts, reconciler: Reconciler<S>) -> Self {
+        Self { world: World::default(), node, reconciler, synced: false, generation: 0 }
+    }
+
+    /// Whether the first complete picture is in force.
+    pub fn is_synced(&self) -> bool {
+        self.synced
+    }
+
+    /// Whether an [`Event::Idle`] would have something to do.
+    pub fn wants_idle(&self) -> bool {
+        self.reconciler.has_resting()
+    }
+
+    /// Puts an event in force; `None` where there was nothing to do, or nothing may be done yet.
+    pub fn handle(&mut self, event: Event) -> Option<Report> {
+        let began = Instant::now();
+        let affected = match event {
+            Event::Source(event) => {
+                let affected = self.take_in(event.changes);
+                self.synced |= event.first;
+                if event.first { Scope::Everything } else { affected }
+            }
+            Event::Addresses(addresses) if addresses == self.node.addresses => Scope::default(),
+            Event::Addresses(addresses) => {
+                self.node.addresses = addresses;
+                Scope::Everything
+            }
+            Event::Idle => {
+                self.reconciler.settle();
+                Scope::default()
+            }
+        };
+        if !self.synced {
+            return None;
+        }
+        let (services, outcome) = match affected {
+            Scope::Services(names) if names.is_empty() => return None,
+            Scope::Services(names) => self.put_services(names),
+            Scope::Everything => self.put_everything(),
+        };
+        self.generation += 1;
+        Some(Report {
+            generation: self.generation,
+            services,
+            writes: outcome.writes,
+            refusals: outcome.refusals,
+            took: began.elapsed(),
+        })
+    }
+
+    fn take_in(&mut self, changes: Vec<Change>) -> Scope {
+        let mut scope = Scope::default();
+        for change in changes {
+            scope.add(self.world.apply(change));
+        }
+        if self.world.zone() != self.node.zone.as_deref() {
+            self.node.zone = self.world.zone().map(str::to_owned);
+        }
+        scope
+    }
+
+    fn put_services(&mut self, names: BTreeSet<ObjectName>) -> (usize, Outcome) {
+        let mut all = Outcome::default();
+        for name in &names {
+            let tables = self.compile(name);
+            let outcome = self.reconciler.replace(name, tables);
+            all.writes += outcome.writes;
+            // What waits for room is told by each replacement: the last one knows all.
+            all.refusals = outcome.refusals;
+        }
+        (names.len(), all)
+    }
+
+    fn put_everything(&mut self) -> (usize, Outcome) {
+        let names: Vec<ObjectName> = self.world.services().map(|service| service.name.clone()).collect();
+        let tables = names.iter().flat_map(|name| self.compile(name)).collect();
+        (names.len(), self.reconciler.replace_all(tables))
+    }
+
+    fn compile(&self, name: &ObjectName) -> Vec<ServiceTable> {
+        self.world
+            .service(name)
+            .map(|service| compile(service, &self.world.slices_of(name), &self.node))
+            .unwrap_or_default()
+    }
+}
+
+/// What is to be compiled anew.
+enum Scope {
+    Services(BTreeSet<ObjectName>),
+    Everything,
+}
+
+impl Default for Scope {
+    fn default() -> Self {
+        Self::Services(BTreeSet::new())
+    }
+}
+
+impl Scope {
+    fn add(&mut self, affected: Affected) {
+        match (self, affected) {
+            (_, Affected::Nothing) | (Self::Everything, _) => {}
+            (Self::Services(names), Affected::Services(more)) => names.extend(more),
+            (scope, Affected::Everything) => *scope = Self::Everything,
+        }
+    }
+}

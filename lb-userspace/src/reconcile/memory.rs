@@ -1,0 +1,138 @@
+//! The maps in memory, for tests: checks after every write what must hold after any prefix of any plan.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use lb_common::{Backend, BackendId, Frontend, FrontendKey, List, Service, ServiceId, ServiceLabel};
+
+use super::{Capacity, Observed, Op, Store, StoreError};
+
+/// What a reader that holds a list's word finds by it.
+type Found = Vec<(BackendId, lb_common::Addr, lb_common::Port)>;
+
+#[derive(Debug)]
+pub(super) struct Memory {
+    pub(super) capacity: Capacity,
+    /// How many frontends there is room for.
+    pub(super) frontends_room: usize,
+    /// Writes after which the process is as if killed: all further ones are lost.
+    pub(super) writes_left: Option<usize>,
+    pub(super) frontends: BTreeMap<FrontendKey, Frontend>,
+    pub(super) labels: BTreeMap<ServiceId, ServiceLabel>,
+    services: BTreeMap<ServiceId, Service>,
+    backends: BTreeMap<BackendId, Backend>,
+    slots: BTreeMap<u32, BackendId>,
+    /// Words that programs may still hold, and what they must find by them.
+    held: RefCell<Vec<(List, Found)>>,
+}
+
+impl Memory {
+    pub(super) fn new(services: u32, backends: u32, slots: u32) -> Self {
+        Self {
+            capacity: Capacity { services, backends, slots },
+            frontends_room: usize::MAX,
+            writes_left: None,
+            frontends: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            services: BTreeMap::new(),
+            backends: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            held: RefCell::default(),
+        }
+    }
+
+    /// What a dial to each frontend may reach: the cluster list's and the local list's addresses.
+    pub(super) fn view(&self) -> BTreeMap<FrontendKey, [Vec<String>; 2]> {
+        let view = |frontend: &Frontend| {
+            let service = self.services[&frontend.service()];
+            [service.cluster(), service.local()].map(|list| {
+                self.find(list).into_iter().map(|(_, addr, port)| format!("{addr}:{port}")).collect()
+            })
+        };
+        self.frontends.iter().map(|(key, frontend)| (*key, view(frontend))).collect()
+    }
+
+    fn find(&self, list: List) -> Found {
+        (list.first()..list.first() + list.len())
+            .map(|slot| {
+                let id = self.slots[&slot];
+                let backend = self.backends[&id];
+                assert!(!backend.is_free(), "slot {slot} has the free backend {id}");
+                (id, backend.addr(), backend.port())
+            })
+            .collect()
+    }
+
+    /// What must hold at any moment.
+    fn check(&self) {
+        for (key, frontend) in &self.frontends {
+            let id = frontend.service();
+            assert!(self.labels.contains_key(&id), "frontend {key} leads to service {id} without a label");
+            assert!(self.services.contains_key(&id), "frontend {key} leads to no service");
+        }
+        for (id, service) in self.services.iter().filter(|(id, _)| self.labels.contains_key(id)) {
+            for list in [service.cluster(), service.local()] {
+                for (backend, ..) in self.find(list) {
+                    assert_eq!(self.backends[&backend].service(), *id, "{backend} is another Service's");
+                }
+            }
+        }
+        for (list, found) in self.held.borrow().iter() {
+            assert_eq!(self.find(*list), *found, "a program that holds {list:?} finds other backends");
+        }
+    }
+}
+
+impl Store for Memory {
+    fn apply(&mut self, op: &Op) -> Result<(), StoreError> {
+        match &mut self.writes_left {
+            Some(0) => return Err(StoreError::Failed { map: "all", source: "killed".into() }),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        match op {
+            Op::PutBackend(id, backend) => drop(self.backends.insert(*id, *backend)),
+            Op::PutSlots(first, ids) => self.slots.extend((*first..).zip(ids.iter().copied())),
+            Op::PutLabel(id, label) => drop(self.labels.insert(*id, **label)),
+            Op::RemoveLabel(id) => drop(self.labels.remove(id)),
+            Op::PutService(id, service) => {
+                let old = self.services.insert(*id, *service).unwrap_or_default();
+                // A service that has no label had its frontends removed before readers were waited for.
+                let readable = self.labels.contains_key(id);
+                for list in [old.cluster(), old.local()] {
+                    if readable && !list.is_empty() {
+                        let found = self.find(list);
+                        self.held.borrow_mut().push((list, found));
+                    }
+                }
+            }
+            Op::PutFrontend(key, frontend) => {
+                if self.frontends.len() >= self.frontends_room && !self.frontends.contains_key(key) {
+                    return Err(StoreError::Full { map: "FRONTENDS" });
+                }
+                self.frontends.insert(*key, *frontend);
+            }
+            Op::RemoveFrontend(key) => drop(self.frontends.remove(key)),
+        }
+        self.check();
+        Ok(())
+    }
+
+    fn wait_for_readers(&self) {
+        self.held.borrow_mut().clear();
+    }
+
+    fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
+    fn observe(&self) -> Result<Observed, StoreError> {
+        Ok(Observed {
+            frontends: self.frontends.clone(),
+            services: self.services.clone(),
+            labels: self.labels.clone(),
+            backends: self.backends.clone(),
+            slots: self.slots.clone(),
+        })
+    }
+}

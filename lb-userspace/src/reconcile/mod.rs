@@ -1,0 +1,22 @@
+//! What should be in the kernel against what is there: the smallest change, in an order of which every
+//! prefix is valid.
+//!
+//! - [`ids`]: which numbers are free, which rest, which are taken.
+//! - [`plan`]: one change of the tables → operations, and the bookkeeping of what they leave.
+//! - [`Reconciler`]: plans, applies, remembers what failed.
+//!
+//! Invariants, after any prefix of any plan: a frontend leads to a service id that has a label; every word
+//! of a service is a run of slots whose backends are written; a number is not given to another while a
+//! program may still read it as its old owner's.
+
+mod ids;
+#[cfg(test)]
+mod memory;
+mod op;
+mod plan;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use op::{Capacity, Observed, Op, Store, StoreError};
+pub use state::{Outcome, Reconciler, Refusal};

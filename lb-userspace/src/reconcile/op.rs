@@ -1,0 +1,92 @@
+//! Operations on the maps, and who carries them out.
+
+use std::collections::BTreeMap;
+
+use lb_common::{Backend, BackendId, Frontend, FrontendKey, Service, ServiceId, ServiceLabel};
+
+/// One write to one map. Carried out twice, it is as if once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// `BACKENDS`
+    PutBackend(BackendId, Backend),
+    /// `SLOTS`, from the first on
+    PutSlots(u32, Vec<BackendId>),
+    /// `LABELS`
+    PutLabel(ServiceId, Box<ServiceLabel>),
+    /// `LABELS`
+    RemoveLabel(ServiceId),
+    /// `SERVICES`: the lists switch here, each at once
+    PutService(ServiceId, Service),
+    /// `FRONTENDS`
+    PutFrontend(FrontendKey, Frontend),
+    /// `FRONTENDS`
+    RemoveFrontend(FrontendKey),
+}
+
+/// How many elements the arrays have; element 0 is never used but in `SLOTS`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// `SERVICES`
+    pub services: u32,
+    /// `BACKENDS`
+    pub backends: u32,
+    /// `SLOTS`
+    pub slots: u32,
+}
+
+/// Everything that is in the maps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// `FRONTENDS`
+    pub frontends: BTreeMap<FrontendKey, Frontend>,
+    /// `SERVICES`, without those never used
+    pub services: BTreeMap<ServiceId, Service>,
+    /// `LABELS`
+    pub labels: BTreeMap<ServiceId, ServiceLabel>,
+    /// `BACKENDS`, without those never used
+    pub backends: BTreeMap<BackendId, Backend>,
+    /// `SLOTS`, those that a list has
+    pub slots: BTreeMap<u32, BackendId>,
+}
+
+/// Why a write failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no room.
+    #[error("map {map} is full")]
+    Full {
+        /// Which map.
+        map: &'static str,
+    },
+    /// The kernel refused.
+    #[error("cannot write map {map}")]
+    Failed {
+        /// Which map.
+        map: &'static str,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The maps: of the kernel, or in memory.
+pub trait Store {
+    /// Carries one operation out.
+    ///
+    /// # Errors
+    ///
+    /// Nothing was written then.
+    fn apply(&mut self, op: &Op) -> Result<(), StoreError>;
+
+    /// Returns when no program that began before this call runs any more.
+    fn wait_for_readers(&self);
+
+    /// How much there is room for.
+    fn capacity(&self) -> Capacity;
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    ///
+    /// Where a map can't be read.
+    fn observe(&self) -> Result<Observed, StoreError>;
+}

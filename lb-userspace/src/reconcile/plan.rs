@@ -1,0 +1,334 @@
+//! One change of the tables → operations in an order of which every prefix is valid:
+//!
+//! 1. *build*: backends, slots, labels, then the word that points at them;
+//! 2. *switch*: frontends put, then frontends removed;
+//! 3. *dismantle*: marks on backends that nothing chooses any more, labels of Services that are gone.
+//!
+//! What is given up is freed only later, when no program can read it: [`super::Reconciler::settle`].
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::{
+    Backend, BackendFlags, BackendId, Frontend, FrontendKey, FrontendKind, List, Service, ServiceId,
+    ServiceLabel,
+};
+
+use super::Op;
+use super::state::{Group, State, run};
+use crate::compile::claims::{Claim, winner};
+use crate::tables::{BackendKey, BackendState, ServiceKey, ServiceTable};
+
+/// Operations, and tables for which there is no room, each with the map that is full.
+#[derive(Debug, Default)]
+pub(super) struct Planned {
+    pub(super) ops: Vec<Op>,
+    pub(super) refused: Vec<(ServiceTable, &'static str)>,
+}
+
+/// The three phases of a plan.
+#[derive(Default)]
+struct Phases {
+    build: Vec<Op>,
+    switch: Vec<Op>,
+    dismantle: Vec<Op>,
+}
+
+impl State {
+    /// What makes the maps hold `tables`, and no more the Service ports that are `gone`. The bookkeeping of
+    /// ids, slots and backends is that of afterwards; who has which frontend follows as writes succeed.
+    pub(super) fn plan(&mut self, tables: Vec<ServiceTable>, gone: Vec<ServiceKey>) -> Planned {
+        let mut phases = Phases::default();
+        let mut touched = std::mem::take(&mut self.unsettled);
+        let mut refused = Vec::new();
+        for key in gone {
+            self.remove(&key, &mut phases, &mut touched);
+        }
+        for table in tables {
+            match self.put(&table, &mut phases, &mut touched) {
+                Ok(()) => {}
+                Err(map) => refused.push((table, map)),
+            }
+        }
+        self.switch(&touched, &mut phases);
+        phases.dismantle.extend(self.unsettled_labels.iter().map(|id| Op::RemoveLabel(*id)));
+        let Phases { mut build, switch, dismantle } = phases;
+        build.extend(switch);
+        build.extend(dismantle);
+        Planned { ops: build, refused }
+    }
+
+    fn put(
+        &mut self,
+        table: &ServiceTable,
+        phases: &mut Phases,
+        touched: &mut BTreeSet<FrontendKey>,
+    ) -> Result<(), &'static str> {
+        let old = self.groups.remove(&table.key);
+        let built = self.build(table, old.as_ref(), phases);
+        let Ok(group) = built else {
+            if let Some(old) = old {
+                self.groups.insert(table.key.clone(), old);
+            }
+            return built.map(|_| ());
+        };
+        if let Some(old) = &old {
+            self.give_up(old, &group, phases);
+        }
+        self.claim(table, old.as_ref(), touched);
+        self.groups.insert(table.key.clone(), group);
+        Ok(())
+    }
+
+    /// The group as it will be, and the writes that make it so. Nothing is taken where there is no room for
+    /// all of it.
+    fn build(
+        &mut self,
+        table: &ServiceTable,
+        old: Option<&Group>,
+        phases: &mut Phases,
+    ) -> Result<Group, &'static str> {
+        let new_id = old.is_none();
+        let id = match old {
+            Some(old) => old.id,
+            None => ServiceId::from_number(self.service_ids.take().ok_or("SERVICES")?),
+        };
+        let backends = match self.build_backends(table, id, old) {
+            Ok(backends) => backends,
+            Err(map) => {
+                if new_id {
+                    self.service_ids.put_back(id.number());
+                }
+                return Err(map);
+            }
+        };
+        let lists = [BackendFlags::IN_CLUSTER, BackendFlags::IN_LOCAL].map(|flag| members(&backends, flag));
+        let Some([cluster, local]) = self.take_runs(&lists, old) else {
+            let fresh = backends.iter().filter(|(key, _)| !old.is_some_and(|old| old.backends.contains_key(key)));
+            for (_, (id, _)) in fresh {
+                self.backend_ids.put_back(id.number());
+            }
+            if new_id {
+                self.service_ids.put_back(id.number());
+            }
+            return Err("SLOTS");
+        };
+        let epoch = match old {
+            // Affinity turned on again remembers nobody (AFF-05).
+            Some(old) if old.service.affinity_seconds() != 0 || table.affinity_seconds == 0 => {
+                old.service.epoch()
+            }
+            _ => self.take_epoch(),
+        };
+        let group = Group {
+            id,
+            service: Service::new(cluster, local, table.affinity_seconds, epoch),
+            label: label(table),
+            backends,
+            lists,
+            frontends: table.frontends.clone(),
+        };
+        write_build(&group, old, &mut phases.build);
+        Ok(group)
+    }
+
+    fn take_epoch(&mut self) -> u32 {
+        let epoch = self.next_epoch;
+        self.next_epoch = epoch.wrapping_add(1).max(1);
+        epoch
+    }
+
+    fn build_backends(
+        &mut self,
+        table: &ServiceTable,
+        service: ServiceId,
+        old: Option<&Group>,
+    ) -> Result<BTreeMap<BackendKey, (BackendId, Backend)>, &'static str> {
+        let mut backends = BTreeMap::new();
+        let mut taken = Vec::new();
+        for (key, state) in &table.backends {
+            let known = old.and_then(|old| old.backends.get(key));
+            let entry = match known {
+                Some((id, backend)) => (*id, backend.with_flags(flags(*state))),
+                None => {
+                    let Some(number) = self.backend_ids.take() else {
+                        taken.into_iter().for_each(|number| self.backend_ids.put_back(number));
+                        return Err("BACKENDS");
+                    };
+                    taken.push(number);
+                    let generation = self.generations.get(&number).copied().unwrap_or_default();
+                    let backend = Backend::new(key.addr, key.port, flags(*state), generation, service);
+                    (BackendId::from_number(number), backend)
+                }
+            };
+            backends.insert(*key, entry);
+        }
+        Ok(backends)
+    }
+
+    /// Both lists' words: a fresh run for each list that changes. `None`, and nothing taken, where there is no
+    /// room.
+    fn take_runs(&mut self, lists: &[Vec<BackendId>; 2], old: Option<&Group>) -> Option<[List; 2]> {
+        let before = old.map_or([List::EMPTY; 2], |old| [old.service.cluster(), old.service.local()]);
+        let mut words = before;
+        for index in 0..lists.len() {
+            if old.is_some_and(|old| old.lists[index] == lists[index]) {
+                continue;
+            }
+            let len = u32::try_from(lists[index].len()).unwrap_or(u32::MAX);
+            let Some(fresh) = self.runs.take(len).filter(|_| len <= List::MAX_LEN) else {
+                let taken = words.into_iter().zip(before).filter(|(word, before)| word != before);
+                for (word, _) in taken {
+                    self.runs.put_back(run(word));
+                }
+                return None;
+            };
+            let generation = before[index].generation().wrapping_add(1);
+            words[index] = if len == 0 { List::EMPTY } else { List::new(fresh.first, len, generation) };
+        }
+        Some(words)
+    }
+
+    /// What the new group no longer has rests; backends are marked so that no flow goes on to them.
+    fn give_up(&mut self, old: &Group, new: &Group, phases: &mut Phases) {
+        for (before, after) in
+            [(old.service.cluster(), new.service.cluster()), (old.service.local(), new.service.local())]
+        {
+            if before != after {
+                self.runs.rest(run(before));
+            }
+        }
+        for (key, (id, backend)) in &old.backends {
+            match new.backends.get(key) {
+                Some((_, after)) if !after.flags().has(backend.flags()) => {
+                    phases.dismantle.push(Op::PutBackend(*id, *after));
+                }
+                Some(_) => {}
+                None => self.retire(*id, backend, phases),
+            }
+        }
+    }
+
+    fn retire(&mut self, id: BackendId, backend: &Backend, phases: &mut Phases) {
+        let gone = backend.with_flags(BackendFlags::GONE);
+        phases.dismantle.push(Op::PutBackend(id, gone));
+        self.backend_ids.rest(id.number());
+    }
+
+    fn remove(&mut self, key: &ServiceKey, phases: &mut Phases, touched: &mut BTreeSet<FrontendKey>) {
+        let Some(group) = self.groups.remove(key) else {
+            return;
+        };
+        for frontend in group.frontends.keys() {
+            self.unclaim(key, frontend);
+            touched.insert(*frontend);
+        }
+        for (id, backend) in group.backends.values() {
+            self.retire(*id, backend, phases);
+        }
+        self.runs.rest(run(group.service.cluster()));
+        self.runs.rest(run(group.service.local()));
+        self.service_ids.rest(group.id.number());
+        phases.dismantle.push(Op::RemoveLabel(group.id));
+    }
+
+    fn claim(&mut self, table: &ServiceTable, old: Option<&Group>, touched: &mut BTreeSet<FrontendKey>) {
+        for frontend in old.into_iter().flat_map(|old| old.frontends.keys()) {
+            if !table.frontends.contains_key(frontend) {
+                self.unclaim(&table.key, frontend);
+                touched.insert(*frontend);
+            }
+        }
+        for (frontend, flags) in &table.frontends {
+            let claim = Claim::new(table, flags.kind().unwrap_or(FrontendKind::ClusterIp));
+            let claims = self.claims.entry(*frontend).or_default();
+            let known = claims.insert(table.key.clone(), claim.clone());
+            let same_flags = old.and_then(|old| old.frontends.get(frontend)) == Some(flags);
+            if known != Some(claim) || !same_flags {
+                touched.insert(*frontend);
+            }
+        }
+    }
+
+    fn unclaim(&mut self, key: &ServiceKey, frontend: &FrontendKey) {
+        if let Some(claims) = self.claims.get_mut(frontend) {
+            claims.remove(key);
+            if claims.is_empty() {
+                self.claims.remove(frontend);
+            }
+        }
+    }
+
+    /// Puts and removes frontends where who should have one and who has it differ.
+    fn switch(&self, touched: &BTreeSet<FrontendKey>, phases: &mut Phases) {
+        let mut removals = Vec::new();
+        for key in touched {
+            let claims = self.claims.get(key);
+            let wanted = claims.and_then(|claims| winner(claims.values())).and_then(|claim| {
+                let group = self.groups.get(&claim.key)?;
+                Some(Frontend::new(group.id, *group.frontends.get(key)?))
+            });
+            match (wanted, self.installed.get(key)) {
+                (Some(wanted), Some(installed)) if wanted == *installed => {}
+                (Some(wanted), _) => phases.switch.push(Op::PutFrontend(*key, wanted)),
+                (None, Some(_)) => removals.push(Op::RemoveFrontend(*key)),
+                (None, None) => {}
+            }
+        }
+        phases.switch.extend(removals);
+    }
+}
+
+/// Backends that are new or may do more than before, then slots, the label, and last the word.
+fn write_build(group: &Group, old: Option<&Group>, build: &mut Vec<Op>) {
+    for (key, (id, backend)) in &group.backends {
+        match old.and_then(|old| old.backends.get(key)) {
+            Some((_, before)) if before == backend => {}
+            // What it may no longer do is taken from it when the lists have changed: see `give_up`.
+            Some((_, before)) => {
+                let flags = before.flags().with(backend.flags());
+                if flags != before.flags() {
+                    build.push(Op::PutBackend(*id, backend.with_flags(flags)));
+                }
+            }
+            None => build.push(Op::PutBackend(*id, *backend)),
+        }
+    }
+    let before = old.map_or([List::EMPTY; 2], |old| [old.service.cluster(), old.service.local()]);
+    let words = [group.service.cluster(), group.service.local()];
+    for ((word, before), ids) in words.into_iter().zip(before).zip(&group.lists) {
+        if word != before && !word.is_empty() {
+            build.push(Op::PutSlots(word.first(), ids.clone()));
+        }
+    }
+    if old.is_none_or(|old| old.label != group.label) {
+        build.push(Op::PutLabel(group.id, Box::new(group.label)));
+    }
+    if old.is_none_or(|old| old.service != group.service) {
+        build.push(Op::PutService(group.id, group.service));
+    }
+}
+
+/// The ids of the backends with a flag, in order of their addresses.
+fn members(backends: &BTreeMap<BackendKey, (BackendId, Backend)>, flag: BackendFlags) -> Vec<BackendId> {
+    backends.values().filter(|(_, backend)| backend.flags().has(flag)).map(|(id, _)| *id).collect()
+}
+
+fn flags(state: BackendState) -> BackendFlags {
+    BackendFlags::empty()
+        .with_if(state.in_cluster, BackendFlags::IN_CLUSTER)
+        .with_if(state.in_local, BackendFlags::IN_LOCAL)
+        .with_if(state.on_node, BackendFlags::ON_NODE)
+}
+
+fn label(table: &ServiceTable) -> ServiceLabel {
+    let key = &table.key;
+    ServiceLabel::new(
+        &key.service.namespace,
+        &key.service.name,
+        &key.port_name,
+        key.protocol,
+        key.family.number(),
+    )
+    .with_ports(table.port, &table.target_port, table.node_port)
+    .with_kind(table.kind.number())
+}

@@ -1,0 +1,354 @@
+//! The reconciler: what is in the maps, why, and what failed to get there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::{
+    Backend, BackendFlags, BackendId, Frontend, FrontendFlags, FrontendKey, Service, ServiceId, ServiceLabel,
+};
+
+use super::ids::{Ids, Run, Runs};
+use super::plan::Planned;
+use super::{Capacity, Observed, Op, Store, StoreError};
+use crate::compile::claims::Claim;
+use crate::model::{Family, ObjectName};
+use crate::tables::{BackendKey, ServiceKey, ServiceTable};
+
+/// One Service port as it is in the maps.
+#[derive(Debug, Clone)]
+pub(super) struct Group {
+    pub(super) id: ServiceId,
+    pub(super) service: Service,
+    pub(super) label: ServiceLabel,
+    pub(super) backends: BTreeMap<BackendKey, (BackendId, Backend)>,
+    /// What stands in the slots of the cluster list and of the local list. After a crash that may be other
+    /// than what the flags of the backends say.
+    pub(super) lists: [Vec<BackendId>; 2],
+    /// What it wants; whether it has them is in `State::installed`.
+    pub(super) frontends: BTreeMap<FrontendKey, FrontendFlags>,
+}
+
+/// Something that could not be put in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whose it is; `None` where a leftover could not be removed.
+    pub service: Option<ServiceKey>,
+    /// What and why, for people.
+    pub message: String,
+}
+
+/// What an update did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    /// Writes made.
+    pub writes: usize,
+    /// What could not be put in force; it is tried again with every update.
+    pub refusals: Vec<Refusal>,
+}
+
+/// Bookkeeping of the maps.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) groups: BTreeMap<ServiceKey, Group>,
+    /// Who wants each frontend.
+    pub(super) claims: BTreeMap<FrontendKey, BTreeMap<ServiceKey, Claim>>,
+    /// Who has it.
+    pub(super) installed: BTreeMap<FrontendKey, Frontend>,
+    pub(super) service_ids: Ids,
+    pub(super) backend_ids: Ids,
+    /// The generation of each backend id that was in use before.
+    pub(super) generations: BTreeMap<u32, u32>,
+    pub(super) runs: Runs,
+    pub(super) next_epoch: u32,
+    /// Frontends whose last write failed, and those nobody has looked at since a start.
+    pub(super) unsettled: BTreeSet<FrontendKey>,
+    /// Labels that nobody has any more and that could not be removed yet.
+    pub(super) unsettled_labels: BTreeSet<ServiceId>,
+}
+
+/// Keeps the maps as the tables say.
+#[derive(Debug)]
+pub struct Reconciler<S> {
+    store: S,
+    state: State,
+    /// Tables that found no room.
+    waiting: BTreeMap<ServiceKey, ServiceTable>,
+}
+
+impl<S: Store> Reconciler<S> {
+    /// Takes over what is in the maps: ids keep their meaning. The first call after this is
+    /// [`Reconciler::replace_all`].
+    ///
+    /// # Errors
+    ///
+    /// Where the maps can't be read.
+    pub fn adopt(store: S) -> Result<Self, StoreError> {
+        store.wait_for_readers();
+        let state = State::adopt(store.observe()?, store.capacity());
+        Ok(Self { store, state, waiting: BTreeMap::new() })
+    }
+
+    /// The maps.
+    pub fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// The maps back; what is in them stays.
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
+    /// Makes the maps hold these tables and nothing else.
+    pub fn replace_all(&mut self, tables: Vec<ServiceTable>) -> Outcome {
+        let wanted: BTreeSet<ServiceKey> = tables.iter().map(|table| table.key.clone()).collect();
+        let gone = self.state.groups.keys().filter(|key| !wanted.contains(*key)).cloned().collect();
+        self.waiting.clear();
+        self.update(tables, gone)
+    }
+
+    /// Makes the maps hold these tables for one Service and leaves the others as they are.
+    pub fn replace(&mut self, service: &ObjectName, tables: Vec<ServiceTable>) -> Outcome {
+        let of_service = |key: &ServiceKey| key.service == *service;
+        let wanted: BTreeSet<ServiceKey> = tables.iter().map(|table| table.key.clone()).collect();
+        let from = ServiceKey {
+            service: service.clone(),
+            port_name: String::new(),
+            protocol: lb_common::Proto::ANY,
+            family: Family::V4,
+        };
+        let gone = self
+            .state
+            .groups
+            .range(from..)
+            .map(|(key, _)| key)
+            .take_while(|key| of_service(key))
+            .filter(|key| !wanted.contains(*key))
+            .cloned()
+            .collect();
+        self.waiting.retain(|key, _| !of_service(key));
+        self.update(tables, gone)
+    }
+
+    /// Whether numbers rest: [`Reconciler::settle`] would free them.
+    pub fn has_resting(&self) -> bool {
+        self.state.has_resting()
+    }
+
+    /// Frees the numbers that rest. Waits some 10 ms for programs that may still read them; call it when
+    /// there is nothing else to do.
+    pub fn settle(&mut self) {
+        if self.state.has_resting() {
+            self.store.wait_for_readers();
+            let ops = self.state.wake();
+            self.apply(ops);
+        }
+    }
+
+    fn update(&mut self, tables: Vec<ServiceTable>, gone: Vec<ServiceKey>) -> Outcome {
+        let waiting = std::mem::take(&mut self.waiting);
+        let tables = tables.into_iter().chain(waiting.into_values()).collect();
+        let mut outcome = Outcome::default();
+        let mut planned = self.state.plan(tables, gone);
+        if !planned.refused.is_empty() && self.state.has_resting() {
+            self.run(std::mem::take(&mut planned.ops), &mut outcome);
+            self.settle();
+            planned = self.state.plan(planned.refused.into_iter().map(|(table, _)| table).collect(), Vec::new());
+        }
+        let Planned { ops, refused } = planned;
+        self.run(ops, &mut outcome);
+        for (table, map) in refused {
+            let message = format!("map {map} is full: {} keeps what it had", table.key);
+            outcome.refusals.push(Refusal { service: Some(table.key.clone()), message });
+            self.waiting.insert(table.key.clone(), table);
+        }
+        outcome
+    }
+
+    fn run(&mut self, ops: Vec<Op>, outcome: &mut Outcome) {
+        outcome.writes += ops.len();
+        outcome.refusals.extend(self.apply(ops));
+    }
+
+    /// Carries out operations in order. One that fails is told and tried again with the next update; those
+    /// behind it don't depend on it.
+    fn apply(&mut self, ops: Vec<Op>) -> Vec<Refusal> {
+        let mut refusals = Vec::new();
+        for op in ops {
+            match self.store.apply(&op) {
+                Ok(()) => self.state.done(&op),
+                Err(error) => refusals.push(self.state.failed(&op, &error)),
+            }
+        }
+        refusals
+    }
+}
+
+impl State {
+    fn adopt(observed: Observed, capacity: Capacity) -> Self {
+        let Observed { frontends, services, labels, backends, slots } = observed;
+        let next_epoch = services.values().map(Service::epoch).max().unwrap_or(0).wrapping_add(1);
+        let mut state = Self {
+            groups: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            unsettled: frontends.keys().copied().collect(),
+            installed: frontends,
+            service_ids: Ids::new(
+                capacity.services,
+                labels.keys().chain(services.keys()).map(|id| id.number()),
+            ),
+            backend_ids: Ids::new(
+                capacity.backends,
+                backends.iter().filter(|(_, backend)| !backend.is_free()).map(|(id, _)| id.number()),
+            ),
+            generations: backends.iter().map(|(id, backend)| (id.number(), backend.generation())).collect(),
+            runs: Runs::new(capacity.slots, std::iter::empty()),
+            next_epoch,
+            unsettled_labels: BTreeSet::new(),
+        };
+        let mut of_service: BTreeMap<ServiceId, Vec<(BackendId, Backend)>> = BTreeMap::new();
+        for (id, backend) in backends {
+            if !backend.is_free() {
+                of_service.entry(backend.service()).or_default().push((id, backend));
+            }
+        }
+        let mut runs = Vec::new();
+        for (id, service) in &services {
+            match labels.get(id).and_then(|label| Some((service_key(label)?, label))) {
+                Some((key, label)) if !state.groups.contains_key(&key) => {
+                    let backends = state.adopt_backends(of_service.remove(id).unwrap_or_default());
+                    let words = [service.cluster(), service.local()];
+                    runs.extend(words.map(run));
+                    let lists = words.map(|list| {
+                        let slots = slots.range(list.first()..list.first().saturating_add(list.len()));
+                        slots.map(|(_, id)| *id).collect()
+                    });
+                    let group = Group {
+                        id: *id,
+                        service: *service,
+                        label: *label,
+                        backends,
+                        lists,
+                        frontends: BTreeMap::new(),
+                    };
+                    state.groups.insert(key, group);
+                }
+                // Given up by an earlier run that ended before the id was free again.
+                _ => state.service_ids.rest(id.number()),
+            }
+        }
+        state.runs = Runs::new(capacity.slots, runs.into_iter());
+        for (id, _) in of_service.into_values().flatten() {
+            state.backend_ids.rest(id.number());
+        }
+        state.unsettled_labels = labels
+            .keys()
+            .filter(|id| !state.groups.values().any(|group| group.id == **id))
+            .copied()
+            .collect();
+        state
+    }
+
+    /// Those that still serve, by address; the others rest.
+    fn adopt_backends(
+        &mut self,
+        found: Vec<(BackendId, Backend)>,
+    ) -> BTreeMap<BackendKey, (BackendId, Backend)> {
+        let mut backends = BTreeMap::new();
+        for (id, backend) in found {
+            let key = BackendKey { addr: backend.addr(), port: backend.port() };
+            if backend.flags().has(BackendFlags::GONE) || backends.contains_key(&key) {
+                self.backend_ids.rest(id.number());
+            } else {
+                backends.insert(key, (id, backend));
+            }
+        }
+        backends
+    }
+
+    fn has_resting(&self) -> bool {
+        self.service_ids.has_resting() || self.backend_ids.has_resting() || self.runs.has_resting()
+    }
+
+    /// Everything that rested is free; the writes that make it so.
+    fn wake(&mut self) -> Vec<Op> {
+        self.runs.wake();
+        // Words first: none is left that points at a backend which is freed next.
+        let services = self.service_ids.wake().into_iter().map(ServiceId::from_number);
+        let mut ops: Vec<Op> = services.map(|id| Op::PutService(id, Service::default())).collect();
+        for id in self.backend_ids.wake() {
+            let generation = self.generations.entry(id).or_default();
+            *generation = generation.wrapping_add(1);
+            ops.push(Op::PutBackend(BackendId::from_number(id), Backend::free(*generation)));
+        }
+        ops
+    }
+
+    /// An operation succeeded.
+    fn done(&mut self, op: &Op) {
+        match op {
+            Op::PutFrontend(key, frontend) => {
+                self.installed.insert(*key, *frontend);
+                self.unsettled.remove(key);
+            }
+            Op::RemoveFrontend(key) => {
+                self.installed.remove(key);
+                self.unsettled.remove(key);
+            }
+            Op::RemoveLabel(id) => {
+                self.unsettled_labels.remove(id);
+            }
+            Op::PutBackend(..) | Op::PutSlots(..) | Op::PutService(..) | Op::PutLabel(..) => {}
+        }
+    }
+
+    /// An operation failed: it is remembered where it has to be tried again.
+    fn failed(&mut self, op: &Op, error: &StoreError) -> Refusal {
+        let owner = |id: ServiceId| {
+            self.groups.iter().find(|(_, group)| group.id == id).map(|(key, _)| key.clone())
+        };
+        let (service, what) = match op {
+            Op::PutFrontend(key, frontend) => (owner(frontend.service()), format!("frontend {key}")),
+            Op::RemoveFrontend(key) => (None, format!("removal of frontend {key}")),
+            Op::PutLabel(id, label) => (owner(*id), format!("label of {label:?}")),
+            Op::RemoveLabel(id) => (None, format!("removal of the label of service {id}")),
+            Op::PutBackend(id, backend) => (owner(backend.service()), format!("backend {id}")),
+            Op::PutSlots(first, _) => (None, format!("slots from {first}")),
+            Op::PutService(id, _) => (owner(*id), format!("service {id}")),
+        };
+        match op {
+            Op::PutFrontend(key, _) | Op::RemoveFrontend(key) => {
+                self.unsettled.insert(*key);
+            }
+            Op::RemoveLabel(id) => {
+                self.unsettled_labels.insert(*id);
+            }
+            _ => {}
+        }
+        Refusal { service, message: format!("{what}: {}", chain(error)) }
+    }
+}
+
+/// The run of a list.
+pub(super) fn run(list: lb_common::List) -> Run {
+    Run { first: list.first(), len: list.len() }
+}
+
+/// Whose label it is; `None` for one that no version of this layout writes.
+fn service_key(label: &ServiceLabel) -> Option<ServiceKey> {
+    Some(ServiceKey {
+        service: ObjectName::new(label.namespace(), label.name()),
+        port_name: label.port_name().to_owned(),
+        protocol: label.proto(),
+        family: Family::from_number(label.family())?,
+    })
+}
+
+/// An error and what is behind it, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text = format!("{text}: {error}");
+        source = error.source();
+    }
+    text
+}

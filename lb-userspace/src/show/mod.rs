@@ -1,0 +1,16 @@
+//! What people see: tables and JSON of what is in the maps, printed by the CLI and by failing tests alike.
+
+mod services;
+
+pub use services::{Endpoint, Frontend, ServiceRow, print_services_into, services, services_of_world};
+
+/// How to print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned columns
+    Table,
+    /// Aligned columns, more of them
+    Wide,
+    /// JSON, for programs
+    Json,
+}

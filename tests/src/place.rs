@@ -1,0 +1,94 @@
+//! Where a process runs.
+
+use std::env;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// A network namespace and a cgroup.
+#[derive(Debug, Clone)]
+pub struct Place {
+    name: String,
+    netns: String,
+    cgroup: PathBuf,
+}
+
+impl Place {
+    pub(crate) fn new(name: &str, netns: &str, cgroup: PathBuf) -> Self {
+        Self { name: name.to_owned(), netns: netns.to_owned(), cgroup }
+    }
+
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The directory of the cgroup that its processes are in.
+    pub fn cgroup(&self) -> &Path {
+        &self.cgroup
+    }
+
+    /// The name of its network namespace, as `ip netns` has it.
+    pub fn netns(&self) -> &str {
+        &self.netns
+    }
+
+    /// A command that runs here.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
+        let mut command = Command::new(programs_dir()?.join("peer"));
+        command.arg("enter").arg("--netns").arg(&self.netns).arg("--cgroup").arg(&self.cgroup);
+        command.arg("--").arg(program);
+        Ok(command)
+    }
+
+    /// The binary `peer`, run here.
+    pub(crate) fn peer(&self) -> Result<Command> {
+        self.command(programs_dir()?.join("peer"))
+    }
+
+    /// Runs a command here to its end, and gives what it printed.
+    pub fn run<S: AsRef<OsStr>>(&self, program: &str, arguments: &[S]) -> Result<String> {
+        let mut command = self.command(program)?;
+        output_of(command.args(arguments))
+    }
+}
+
+/// Something that has a place: processes can run there.
+pub trait Inside {
+    /// Where.
+    fn place(&self) -> &Place;
+}
+
+impl Inside for Place {
+    fn place(&self) -> &Place {
+        self
+    }
+}
+
+/// The directory with this package's binaries: `$LB_TESTS_BIN_DIR`, or where cargo put them beside the
+/// running program.
+pub fn programs_dir() -> Result<PathBuf> {
+    if let Some(dir) = env::var_os("LB_TESTS_BIN_DIR") {
+        return Ok(dir.into());
+    }
+    let program = env::current_exe().context("find the running program")?;
+    program
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .find(|dir| dir.join("peer").is_file())
+        .map(Path::to_path_buf)
+        .context("the binary `peer` is not there: cargo build -p lb-tests --bins")
+}
+
+/// What a command printed; its error output where it fails.
+pub(crate) fn output_of(command: &mut Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("run {command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!("{command:?}: {}\n{said}{}", output.status, String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(said)
+}

@@ -1,0 +1,212 @@
+//! The binary under test, on a node.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::manifest::{Manifest, service};
+use crate::node::Node;
+use crate::place::{Inside, Place, output_of};
+use crate::process::Process;
+
+/// How long a change may take to be in force; nothing waits this long unless it fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// What the instance says when all that is known is in force.
+const COMPLETE: &str = "datapath complete";
+/// What it says for each change that it has put in force.
+const APPLIED: &str = "applied generation=";
+
+/// The file with all that was applied, and the Service in it that is different each time.
+const WORLD: &str = "world.json";
+const MARKER: &str = "marker";
+
+/// The binary `shunt`: `$SHUNT_BIN`.
+pub fn shunt_program() -> Result<PathBuf> {
+    let program = env::var_os("SHUNT_BIN").map(PathBuf::from);
+    let program = program.context("SHUNT_BIN is not set: cargo xtask test nodes")?;
+    ensure!(program.is_file(), "SHUNT_BIN={} is not there: cargo xtask build", program.display());
+    Ok(program)
+}
+
+/// How an instance is started.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// It finds the node's addresses by itself instead of being told.
+    pub find_addresses: bool,
+    /// Further arguments of `shunt run`.
+    pub arguments: Vec<OsString>,
+}
+
+/// A running instance and its directory of manifests; it is stopped when dropped.
+#[derive(Debug)]
+pub struct Shunt {
+    place: Place,
+    pin_dir: PathBuf,
+    manifests: PathBuf,
+    objects: Mutex<Objects>,
+    process: Process,
+}
+
+/// What [`Shunt::apply`] has put there, by kind and name.
+#[derive(Debug, Default)]
+struct Objects {
+    by_name: BTreeMap<(String, String), Value>,
+    /// Port of the Service that is different after each change.
+    marker: u16,
+}
+
+impl Shunt {
+    /// Starts an instance with these manifests in force.
+    pub fn start(node: &Node, options: &Options, manifests: &[&dyn Manifest]) -> Result<Self> {
+        let mut objects = Objects::default();
+        objects.put(manifests);
+        objects.write(&node.manifests())?;
+        Self::resume(node, options)
+    }
+
+    /// Starts an instance for whatever is in the node's directory of manifests; what another instance was
+    /// told to apply is there still.
+    pub fn resume(node: &Node, options: &Options) -> Result<Self> {
+        let objects = Objects::read(&node.manifests())?;
+        let mut command = node.place().command(shunt_program()?)?;
+        command.arg("run").arg("--manifests").arg(node.manifests());
+        command.args(["--node-name", node.place().name()]);
+        command.arg("--cgroup").arg(node.cgroup()).arg("--pin-dir").arg(node.pin_dir());
+        command.arg("--state-file").arg(node.state_file());
+        if !options.find_addresses {
+            for ip in node.addresses().into_iter().chain(node.gateway_addresses()) {
+                command.arg("--node-ip").arg(ip.to_string());
+            }
+        }
+        command.args(&options.arguments).env("NO_COLOR", "1");
+        let process = Process::start(format!("shunt on {}", node.place().name()), &mut command)?;
+        process.wait_for_line(0, PATIENCE, |line| line.contains(COMPLETE))?;
+        Ok(Self {
+            place: node.place().clone(),
+            pin_dir: node.pin_dir(),
+            manifests: node.manifests(),
+            objects: Mutex::new(objects),
+            process,
+        })
+    }
+
+    /// Puts manifests there, in place of those of the same kind and name, and waits until they are in force.
+    pub fn apply(&self, manifests: &[&dyn Manifest]) -> Result<()> {
+        self.change(|objects| objects.put(manifests))
+    }
+
+    /// Takes objects out by kind and name, and waits until that is in force.
+    pub fn remove(&self, kind: &str, names: &[&str]) -> Result<()> {
+        self.change(|objects| {
+            objects.by_name.retain(|(a, b), _| a != kind || !names.contains(&b.as_str()));
+        })
+    }
+
+    /// One change of the whole world: one file is replaced by a rename, and one line says it is in force.
+    fn change(&self, change: impl FnOnce(&mut Objects)) -> Result<()> {
+        let mut objects = self.objects.lock().ok().context("an earlier change panicked")?;
+        let seen = self.process.lines_so_far();
+        change(&mut objects);
+        objects.write(&self.manifests)?;
+        self.process.wait_for_line(seen, PATIENCE, |line| line.contains(APPLIED)).map(drop)
+    }
+
+    /// Writes a file of its own into the directory of manifests; does not wait for anything.
+    pub fn write(&self, file: &str, text: &str) -> Result<()> {
+        write_atomically(&self.manifests, file, text)
+    }
+
+    /// Waits for a line in the log, after the first `seen` ones.
+    pub fn wait_for_line(&self, seen: usize, wanted: impl Fn(&str) -> bool) -> Result<String> {
+        self.process.wait_for_line(seen, PATIENCE, wanted).map(|(_, line)| line)
+    }
+
+    /// How many lines the log has so far.
+    pub fn lines_so_far(&self) -> usize {
+        self.process.lines_so_far()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+
+    /// What `shunt services` prints of this instance.
+    pub fn services(&self, output: &str) -> Result<String> {
+        let mut command = self.place.command(shunt_program()?)?;
+        command.args(["services", "--output", output, "--pin-dir"]).arg(&self.pin_dir);
+        output_of(&mut command)
+    }
+
+    /// The same as JSON.
+    pub fn services_json(&self) -> Result<Value> {
+        let text = self.services("json")?;
+        serde_json::from_str(&text).with_context(|| format!("`shunt services` said {text}"))
+    }
+
+    /// Stops it by SIGTERM.
+    pub fn stop(self) -> Result<()> {
+        let log = self.process.log();
+        let status = self.process.stop()?;
+        ensure!(status.success(), "shunt: {status}; it said:\n{log}");
+        Ok(())
+    }
+
+    /// Kills it.
+    pub fn kill(self) -> Result<()> {
+        self.process.kill()
+    }
+}
+
+impl Objects {
+    /// What [`Objects::write`] wrote; nothing where it never did.
+    fn read(dir: &Path) -> Result<Self> {
+        let mut objects = Self::default();
+        let text = match fs::read_to_string(dir.join(WORLD)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(objects),
+            Err(error) => return Err(error).with_context(|| format!("read {WORLD}")),
+        };
+        let mut list: Value = serde_json::from_str(&text).with_context(|| format!("read {WORLD}"))?;
+        for item in list["items"].as_array_mut().into_iter().flatten() {
+            objects.put(&[&*item]);
+        }
+        if let Some(marker) = objects.by_name.remove(&("Service".to_owned(), MARKER.to_owned())) {
+            objects.marker = serde_json::from_value(marker["spec"]["ports"][0]["port"].clone())?;
+        }
+        Ok(objects)
+    }
+
+    fn put(&mut self, manifests: &[&dyn Manifest]) {
+        for manifest in manifests {
+            let value = manifest.to_value();
+            let field = |field: &Value| field.as_str().unwrap_or_default().to_owned();
+            self.by_name.insert((field(&value["kind"]), field(&value["metadata"]["name"])), value);
+        }
+    }
+
+    /// Writes them as one List, with a Service that was never there before: the instance has something to
+    /// put in force, and says so, even where nothing else is new to it.
+    fn write(&mut self, dir: &Path) -> Result<()> {
+        self.marker = if self.marker == u16::MAX { 1 } else { self.marker + 1 };
+        let marker = service(MARKER).port(self.marker).to_value();
+        let items: Vec<_> = self.by_name.values().chain([&marker]).collect();
+        let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
+        write_atomically(dir, WORLD, &list.to_string())
+    }
+}
+
+/// As an editor saves: whoever reads sees the old file or the new one.
+fn write_atomically(dir: &Path, file: &str, text: &str) -> Result<()> {
+    let (path, draft) = (dir.join(file), dir.join(format!(".{file}.draft")));
+    fs::write(&draft, text).with_context(|| format!("write {}", draft.display()))?;
+    fs::rename(&draft, &path).with_context(|| format!("rename to {}", path.display()))
+}

@@ -1,0 +1,19 @@
+//! Sockets of pods, of processes of nodes and of clients outside, in namespaces and cgroups of their own.
+//!
+//! One module for each subject; [`scene::Scene`] is what they share: a node, its pods, a client, and the
+//! binary under test.
+
+mod affinity;
+mod bind;
+mod churn;
+mod cluster_ip;
+mod datagrams;
+mod families;
+mod harness;
+mod manifests;
+mod node_port;
+mod policy;
+mod refusals;
+mod restart;
+mod scene;
+mod spread;
