@@ -8,6 +8,7 @@ use clap::Args;
 use crate::build;
 use crate::command::become_command;
 use crate::setup::Purpose;
+use crate::workspace::is_root;
 
 /// What to run.
 #[derive(Args)]
@@ -26,6 +27,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let built = build::run(Purpose::Build)?;
         let mut shunt = Command::new(built.shunt);
         return Err(become_command("shunt", shunt.arg("run").args(&options.arguments)));
+    }
+    if !is_root() {
+        bail!("the demo makes network namespaces and loads programs into the kernel: it needs root");
     }
     let built = build::run(Purpose::Run)?;
     let demo = built.folder().join("demo");
