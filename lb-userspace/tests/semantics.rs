@@ -1,6 +1,6 @@
 //! `docs/semantics.md` says what is true: every row is there once, every test that it names exists, and what
 //! it claims is shown by one.
-#![expect(clippy::unwrap_used, reason = "a test: what can't be read is a failure")]
+#![expect(clippy::unwrap_used, reason = "a page that can't be read fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
