@@ -56,6 +56,9 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     if OBJECT.is_empty() {
         return Err(DatapathError::NoObject);
     }
+    if !rustix::process::geteuid().is_root() {
+        return Err(DatapathError::NotRoot);
+    }
     let cgroup = place::open_cgroup(&options.cgroup)?;
     let pins = Pins::in_directory(&options.pin_dir);
     let lock = pins.prepare()?;
