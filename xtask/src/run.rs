@@ -8,6 +8,7 @@ use clap::Args;
 use crate::build;
 use crate::command::become_command;
 use crate::setup::Purpose;
+use crate::workspace;
 
 /// What to run.
 #[derive(Args)]
@@ -34,5 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let mut command = Command::new(demo);
     command.env("SHUNT_BIN", &built.shunt).env("LB_TESTS_BIN_DIR", built.folder());
+    // The demo serves `examples`, wherever in the repository this was started.
+    command.current_dir(workspace::root());
     Err(become_command("demo", command.args(options.once.then_some("--once"))))
 }
