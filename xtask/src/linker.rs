@@ -20,6 +20,9 @@ const OVERRIDE: &str = "SHUNT_BPF_LINKER";
 
 const VERSION: &str = "0.13.0";
 
+/// The newest LLVM that this version can be built around, as a major version.
+pub(crate) const NEWEST_LLVM: u32 = 23;
+
 const WHAT: &str = "bpf-linker";
 
 /// Finds the linker for a compiler, and builds it where there is none.
