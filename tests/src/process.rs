@@ -61,6 +61,11 @@ impl Process {
         self.output.lock().lines.len()
     }
 
+    /// What it has printed after the first `seen` lines.
+    pub fn lines_since(&self, seen: usize) -> Vec<String> {
+        self.output.lock().lines.iter().skip(seen).cloned().collect()
+    }
+
     /// Everything it has printed.
     pub fn log(&self) -> String {
         self.output.lock().lines.join("\n")

@@ -134,6 +134,11 @@ impl Shunt {
         self.process.lines_so_far()
     }
 
+    /// What it has logged after the first `seen` lines.
+    pub fn lines_since(&self, seen: usize) -> Vec<String> {
+        self.process.lines_since(seen)
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         self.process.log()
