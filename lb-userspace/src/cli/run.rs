@@ -20,8 +20,8 @@ use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
 use crate::reconcile::Reconciler;
-use crate::source::{Problem, SourceEvent};
 use crate::source::manifest::{self, WatchError};
+use crate::source::{Problem, SourceEvent};
 
 /// Serve Services on this machine.
 ///

@@ -11,7 +11,9 @@ pub enum DatapathError {
     #[error("this binary was built without its eBPF object; build it with `cargo xtask build`")]
     NoObject,
     /// No cgroup v2 hierarchy.
-    #[error("no cgroup2 file system is mounted; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a directory of one with --cgroup")]
+    #[error(
+        "no cgroup2 file system is mounted; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a directory of one with --cgroup"
+    )]
     NoCgroup2,
     /// Not a directory of a cgroup v2 hierarchy.
     #[error("cannot attach to cgroup {}: {source}", path.display())]
@@ -69,7 +71,9 @@ pub enum DatapathError {
     #[error("cannot load the eBPF object")]
     Load(#[source] aya::EbpfError),
     /// The kernel refused a program.
-    #[error("the kernel refused program {program} (Linux 5.18 is the oldest that can serve): is this process root, with CAP_BPF and CAP_NET_ADMIN?")]
+    #[error(
+        "the kernel refused program {program} (Linux 5.18 is the oldest that can serve): is this process root, with CAP_BPF and CAP_NET_ADMIN?"
+    )]
     Program {
         /// Its name.
         program: String,
