@@ -56,6 +56,11 @@ impl Process {
         Ok(Self { name, child, stdin, output })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many lines it has printed so far, on both streams.
     pub fn lines_so_far(&self) -> usize {
         self.output.lock().lines.len()

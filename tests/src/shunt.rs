@@ -31,7 +31,8 @@ const MARKER: &str = "marker";
 /// The binary `shunt`: `$SHUNT_BIN`.
 pub fn shunt_program() -> Result<PathBuf> {
     let program = env::var_os("SHUNT_BIN").map(PathBuf::from);
-    let program = program.context("SHUNT_BIN is not set: cargo xtask test nodes")?;
+    let program =
+        program.context("SHUNT_BIN is not set: `cargo xtask test nodes` and `cargo xtask run` set it")?;
     ensure!(program.is_file(), "SHUNT_BIN={} is not there: cargo xtask build", program.display());
     Ok(program)
 }
