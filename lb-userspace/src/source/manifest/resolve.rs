@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::allocate::{self, Allocation, Claimant, Ledger, Refusal};
+use super::allocate::{self, Allocation, Claimant, Ledger, Refusal, Taken};
 use super::config::Config;
 use super::decode::Fault;
 use super::object::Draft;
@@ -25,6 +25,10 @@ pub(super) struct Resolved {
     pub(super) ledger: Ledger,
     /// Why a wanted version is not in force: by whom it is kept from that, as things stand in the end.
     pub(super) refused: BTreeMap<ObjectName, Vec<Fault>>,
+    /// Those of them whose numbers are nobody's in the end.
+    unowned: BTreeSet<ObjectName>,
+    /// See [`Allocation`].
+    given: Taken,
     /// See [`Allocation`].
     pub(super) moved: Vec<(ObjectName, String)>,
 }
@@ -50,7 +54,42 @@ pub(super) fn resolve(config: &Config, held: &Ledger, choices: &[Choice]) -> Res
         }
     }
     resolved.moved.splice(0..0, moved);
+    while admit_one(config, choices, &mut resolved) {}
+    // Who was let in last may have what others were refused for another reason.
+    for choice in choices {
+        let now = resolved.given.conflicts(&choice.wanted);
+        if let Some(reasons) = resolved.refused.get_mut(&choice.name).filter(|_| !now.is_empty()) {
+            *reasons = now;
+        }
+    }
     resolved
+}
+
+/// Lets one in whose numbers are nobody's although they were another's when it was refused, or says what really
+/// keeps it out. Whether there was one.
+fn admit_one(config: &Config, choices: &[Choice], resolved: &mut Resolved) -> bool {
+    let Some(choice) = choices.iter().find(|choice| resolved.unowned.contains(&choice.name)) else {
+        return false;
+    };
+    resolved.unowned.remove(&choice.name);
+    // All others as they are now: this one alone is new.
+    let others = choices.iter().filter_map(|other| {
+        let in_force = resolved.drafts.get(&other.name).cloned();
+        let wanted = if other.name == choice.name { Some(choice.wanted.clone()) } else { in_force.clone() };
+        Some(Choice { name: other.name.clone(), wanted: wanted?, in_force })
+    });
+    let alone = resolve_once(config, &resolved.ledger, &others.collect::<Vec<_>>());
+    match alone.refused.into_iter().next() {
+        None => {
+            resolved.drafts = alone.drafts;
+            resolved.ledger = alone.ledger;
+            resolved.given = alone.given;
+            resolved.moved.extend(alone.moved);
+            resolved.refused.remove(&choice.name);
+        }
+        Some((_, reasons)) => drop(resolved.refused.insert(choice.name.clone(), reasons)),
+    }
+    true
 }
 
 fn resolve_once(config: &Config, held: &Ledger, choices: &[Choice]) -> Resolved {
@@ -141,14 +180,20 @@ impl<'a> Round<'a> {
             })
         };
         let refused = self.choices.iter().filter_map(|choice| Some((choice.name.clone(), reasons(choice)?)));
+        let is_unowned = |choice: &&Choice| {
+            matches!(self.refused.get(&choice.name), Some(Refusal::Conflict(_)))
+                && allocation.given.conflicts(&choice.wanted).is_empty()
+        };
         Resolved {
             refused: refused.collect(),
+            unowned: self.choices.iter().filter(is_unowned).map(|choice| choice.name.clone()).collect(),
             drafts: self
                 .drafts
                 .iter()
                 .map(|(name, (draft, _))| ((*name).clone(), Arc::clone(draft)))
                 .collect(),
             ledger: allocation.ledger,
+            given: allocation.given,
             moved: allocation.moved,
         }
     }
