@@ -129,8 +129,12 @@ fn loading_again_changes_nothing_and_says_the_same() {
     dir.write("a.yaml", &node_port("a", 80)).write("b.yaml", &service("b", &["type: NodePort"]));
     dir.write("c.yaml", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: c}\n");
     let first = dir.load();
-    let again = dir.load();
-    assert_eq!(again, Outcome { changes: vec![], ..first.clone() });
+    for forced in [false, true] {
+        if forced {
+            dir.write("d.yaml", "# nothing");
+        }
+        assert_eq!(dir.load(), Outcome { changes: vec![], ..first.clone() });
+    }
     assert_eq!(texts(&first.notes), ["c.yaml:1: apps/v1 Deployment is of no use here"]);
 }
 
