@@ -1,11 +1,6 @@
 //! `shunt cleanup`
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
 use std::process::ExitCode;
-
-use anyhow::Context;
 
 use super::PinDir;
 use crate::datapath::Pins;
@@ -25,49 +20,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let pins = Pins::in_directory(&args.pins.pin_dir);
     let _lock = pins.lock_existing()?;
     let mut removed = 0;
-    // Links first: from here on no program runs that would miss its maps.
-    for kind in ["links", "maps"] {
-        removed += remove_pins(&pins.version_directory().join(kind))?;
-    }
-    for directory in [pins.version_directory(), pins.directory().to_owned()] {
-        remove_directory(&directory)?;
-    }
+    pins.remove(|pin| {
+        println!("removed {}", pin.display());
+        removed += 1;
+    })?;
     match removed {
         0 => println!("nothing to clean up in {}", pins.directory().display()),
         count => println!("removed {count} pins from {}", pins.directory().display()),
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn remove_pins(directory: &Path) -> anyhow::Result<usize> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error).with_context(|| format!("cannot read {}", directory.display())),
-    };
-    let mut removed = 0;
-    for entry in entries {
-        let path = entry?.path();
-        fs::remove_file(&path).with_context(|| format!("cannot remove pin {}", path.display()))?;
-        println!("removed {}", path.display());
-        removed += 1;
-    }
-    remove_directory(directory)?;
-    Ok(removed)
-}
-
-/// Removes an empty directory; one that is a mount point, or holds what is not ours, stays.
-fn remove_directory(directory: &Path) -> anyhow::Result<()> {
-    match fs::remove_dir(directory) {
-        Ok(()) => Ok(()),
-        Err(error)
-            if matches!(
-                error.kind(),
-                ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty | ErrorKind::ResourceBusy
-            ) =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot remove {}", directory.display())),
-    }
 }
