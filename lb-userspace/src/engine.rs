@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::compile::compile;
 use crate::model::{Affected, Change, NodeFacts, ObjectName, World};
-use crate::reconcile::{Outcome, Reconciler, Refusal, Store};
+use crate::reconcile::{Barrier, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::ServiceTable;
 
@@ -19,8 +19,8 @@ pub enum Event {
     Source(SourceEvent),
     /// The node has these addresses now.
     Addresses(Vec<IpAddr>),
-    /// Nothing has happened for a while: time to tidy up.
-    Idle,
+    /// The barrier of [`Engine::begin_settling`] has returned.
+    Settled,
 }
 
 /// What became of an event.
@@ -45,13 +45,15 @@ pub struct Engine<S> {
     node: NodeFacts,
     reconciler: Reconciler<S>,
     synced: bool,
+    /// A barrier is being waited for.
+    settling: bool,
     generation: u64,
 }
 
 impl<S: Store> Engine<S> {
     /// An engine for this node.
     pub fn new(node: NodeFacts, reconciler: Reconciler<S>) -> Self {
-        Self { world: World::default(), node, reconciler, synced: false, generation: 0 }
+        Self { world: World::default(), node, reconciler, synced: false, settling: false, generation: 0 }
     }
 
     /// Whether the first complete picture is in force.
@@ -59,9 +61,16 @@ impl<S: Store> Engine<S> {
         self.synced
     }
 
-    /// Whether an [`Event::Idle`] would have something to do.
-    pub fn wants_idle(&self) -> bool {
-        self.reconciler.has_resting()
+    /// Whether there is something to tidy up when nothing else is to be done.
+    pub fn wants_settling(&self) -> bool {
+        !self.settling && self.reconciler.has_resting()
+    }
+
+    /// Begins to free what was given up. Call the barrier on a thread that may wait, then send
+    /// [`Event::Settled`].
+    pub fn begin_settling(&mut self) -> Barrier {
+        self.settling = true;
+        self.reconciler.begin_settling()
     }
 
     /// Puts an event in force; `None` where there was nothing to do, or nothing may be done yet.
@@ -78,8 +87,9 @@ impl<S: Store> Engine<S> {
                 self.node.addresses = addresses;
                 Scope::Everything
             }
-            Event::Idle => {
-                self.reconciler.settle();
+            Event::Settled => {
+                self.settling = false;
+                self.reconciler.end_settling();
                 Scope::default()
             }
         };

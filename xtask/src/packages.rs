@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::command::{find_program, skip, step};
+use crate::command::{find_program, note, step};
 use crate::workspace;
 
 /// Compiling and linking anything at all.
@@ -62,18 +62,15 @@ impl Need {
     }
 }
 
-/// Installs the packages whose programs or files are missing, all of them at once.
-pub(crate) fn install(needs: &[&[Need]]) -> Result<()> {
+/// Installs the packages whose programs or files are missing, all of them at once. `remedy` is for when
+/// that fails; which packages are missing, and how to install them by hand, is said by the script.
+pub(crate) fn install(needs: &[&[Need]], remedy: &str) -> Result<()> {
     let missing: Vec<_> =
         needs.iter().copied().flatten().filter(|need| !need.is_there()).map(|need| need.package).collect();
     if missing.is_empty() {
-        skip("packages", "there");
+        note("packages", "there");
         return Ok(());
     }
     let mut command = Command::new(workspace::root().join("xtask/debian-install"));
-    let remedy = format!(
-        "on Debian, as root: apt-get update && apt-get install --no-install-recommends {}",
-        missing.join(" ")
-    );
-    step("installing Debian packages", command.args(&missing), &remedy)
+    step("installing Debian packages", command.args(&missing), remedy)
 }

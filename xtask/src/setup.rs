@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::linker;
 use crate::packages;
@@ -57,11 +57,11 @@ pub(crate) fn compiler(purpose: Purpose) -> Result<Toolchain> {
     if matches!(purpose, Purpose::Run | Purpose::All) {
         needs.push(packages::TOOLS);
     }
-    let installed = packages::install(&needs);
-    let toolchain = match found {
-        Some(toolchain) => installed.map(|()| toolchain)?,
-        None => installed.with_context(|| toolchain::NO_SOURCES).and_then(|()| toolchain::debian())?,
-    };
+    let by_rustup =
+        format!("as said above; instead of the three Rust packages also: {}", toolchain::BY_RUSTUP);
+    let remedy = if found.is_none() { &by_rustup } else { "as said above" };
+    packages::install(&needs, remedy)?;
+    let toolchain = found.map_or_else(toolchain::debian, Ok)?;
     toolchain.announce();
     Ok(toolchain)
 }

@@ -11,10 +11,10 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Built};
-use crate::command::{skip, step};
+use crate::command::{note, step};
 use crate::packages;
 use crate::setup::Purpose;
-use crate::workspace;
+use crate::workspace::{self, is_root};
 
 /// What to test.
 #[derive(Args)]
@@ -73,7 +73,7 @@ fn tiers(tiers: &[Tier], filter: Option<&str>, skips: Skips) -> Result<()> {
             if skips == Skips::Refused {
                 bail!("the tier {name} can't run here, and nothing may be skipped: {reason}");
             }
-            skip(&format!("tests: {name}"), &format!("skipped: {reason}"));
+            note(&format!("tests: {name}"), &format!("skipped: {reason}"));
             summary.push(format!("{name} skipped ({reason})"));
             continue;
         }
@@ -108,8 +108,7 @@ impl Tier {
 
     /// Why this machine can't run it.
     fn obstacle(self) -> Option<&'static str> {
-        (self != Self::Pure && !rustix::process::geteuid().is_root())
-            .then_some("needs root: sudo -E env \"PATH=$PATH\" cargo xtask test")
+        (self != Self::Pure && !is_root()).then_some("needs root")
     }
 
     /// How many tests run at once: nodes are several processes each, and a life cycle may be of the
@@ -124,7 +123,7 @@ impl Tier {
 
 /// The crates' own tests and their examples in the documentation, unoptimised, with overflow checks.
 fn pure(filter: Option<&str>) -> Result<()> {
-    packages::install(&[packages::COMPILER])?;
+    packages::install(&[packages::COMPILER], "as said above")?;
     let mut units = workspace::cargo("test");
     units.args(["--locked", "--workspace", "--lib", "--bins"]);
     for name in integration_tests(&["lb-common", "lb-userspace", "xtask"])? {

@@ -11,7 +11,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{answer, find_program, skip};
+use crate::command::{answer, find_program, note};
+use crate::linker;
 use crate::workspace;
 
 /// Names a toolchain outright: a folder with `bin/rustc` and `bin/cargo`.
@@ -20,9 +21,8 @@ const OVERRIDE: &str = "SHUNT_EBPF_TOOLCHAIN";
 /// Where a toolchain keeps the sources of `core`, below its root.
 const SOURCES: &str = "lib/rustlib/src/rust/library/Cargo.lock";
 
-/// What to say where no toolchain has the sources of `core`, and Debian's can't be installed.
-pub(crate) const NO_SOURCES: &str = "no Rust toolchain here has the sources of core, and Debian's packages of one \
-    can't be installed; either those, or: rustup toolchain install nightly --component rust-src,clippy";
+/// The other way to a compiler with the sources of `core`, where Debian's packages can't be had.
+pub(crate) const BY_RUSTUP: &str = "rustup toolchain install nightly --component rust-src,clippy";
 
 /// The oldest compiler that builds the workspace.
 const MINIMUM: &str = env!("CARGO_PKG_RUST_VERSION");
@@ -67,7 +67,7 @@ impl Toolchain {
     /// Says which one it is.
     pub(crate) fn announce(&self) {
         let what = format!("{} ({}, with the sources of core)", self.rustc().display(), self.release);
-        skip("compiler of the eBPF object", &what);
+        note("compiler of the eBPF object", &what);
     }
 
     fn is_nightly(&self) -> bool {
@@ -87,7 +87,7 @@ impl Toolchain {
             let (rustc, release) = (self.rustc(), &self.release);
             bail!(
                 "{}: {release} is older than {MINIMUM}, which the workspace needs\n  remedy: on Debian, keep \
-                 its security and updates archives among the sources of apt; {NO_SOURCES}",
+                 its security and updates archives among the sources of apt; anywhere: {BY_RUSTUP}",
                 rustc.display()
             );
         }
@@ -118,7 +118,14 @@ impl Toolchain {
 /// The toolchain that is named outright, or the best of rustup's that has the sources.
 pub(crate) fn find() -> Result<Option<Toolchain>> {
     let Some(root) = std::env::var_os(OVERRIDE) else { return rustup() };
-    let toolchain = Toolchain::at(Path::new(&root)).context(format!("{OVERRIDE} names no toolchain"))?;
+    let root = Path::new(&root);
+    let toolchain = Toolchain::at(root).context(format!("{OVERRIDE} names no toolchain"))?;
+    if !root.join(SOURCES).exists() {
+        bail!(
+            "{OVERRIDE} names a toolchain without the sources of core: no {}",
+            root.join(SOURCES).display()
+        );
+    }
     toolchain.if_new_enough().map(Some)
 }
 
@@ -127,7 +134,8 @@ pub(crate) fn debian() -> Result<Toolchain> {
     Toolchain::at(Path::new("/usr"))?.if_new_enough()
 }
 
-/// The best of rustup's toolchains that have the sources: a nightly first, then the newest.
+/// The best of rustup's toolchains that have the sources and whose LLVM there is a linker for: a nightly
+/// first, then the newest.
 fn rustup() -> Result<Option<Toolchain>> {
     if find_program("rustup").is_none() {
         return Ok(None);
@@ -137,7 +145,7 @@ fn rustup() -> Result<Option<Toolchain>> {
     for root in with_sources(&list) {
         found.push(Toolchain::at(&root)?);
     }
-    found.retain(|toolchain| !toolchain.is_too_old());
+    found.retain(|toolchain| !toolchain.is_too_old() && toolchain.llvm.0 <= linker::NEWEST_LLVM);
     Ok(found.into_iter().max_by_key(|toolchain| (toolchain.is_nightly(), toolchain.llvm)))
 }
 

@@ -1,4 +1,4 @@
-//! Where things are, and cargo as every step calls it.
+//! Where things are, who is there, and cargo as every step calls it.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,6 +22,11 @@ pub(crate) fn object() -> PathBuf {
 /// The crate of the programs in the kernel, a workspace of its own.
 pub(crate) fn ebpf_crate() -> PathBuf {
     root().join("lb-ebpf")
+}
+
+/// Whether this process is root.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// Cargo of the toolchain that runs xtask, at the root of the workspace.

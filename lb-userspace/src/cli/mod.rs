@@ -13,6 +13,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 
+use crate::explain;
 use crate::source::manifest::{Config, ConfigError, PortRange};
 
 /// Service load balancing for Kubernetes in the kernel.
@@ -35,6 +36,7 @@ enum Command {
     Run(Box<run::Args>),
     Check(check::Args),
     Services(services::Args),
+    Explain(Box<explain::cli::Args>),
     Cleanup(cleanup::Args),
     /// Print a completion script for a shell.
     ///
@@ -91,6 +93,7 @@ impl Cli {
             Command::Run(args) => run::run(*args),
             Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
             Command::Services(args) => services::run(&args, &mut io::stdout().lock()),
+            Command::Explain(args) => explain::cli::run(&args),
             Command::Cleanup(args) => cleanup::run(&args),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "shunt", &mut io::stdout());

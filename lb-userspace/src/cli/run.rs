@@ -10,7 +10,7 @@ use anyhow::Context;
 use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::sleep;
 
 use super::logging::Logging;
@@ -20,8 +20,8 @@ use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
 use crate::reconcile::Reconciler;
-use crate::source::{Problem, SourceEvent};
 use crate::source::manifest::{self, WatchError};
+use crate::source::{Problem, SourceEvent};
 
 /// Serve Services on this machine.
 ///
@@ -70,7 +70,7 @@ pub(super) struct Args {
     logging: Logging,
 }
 
-/// Rested this long, the engine tidies up.
+/// With nothing to do for this long, the engine frees what was given up.
 const IDLE: Duration = Duration::from_millis(200);
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -126,6 +126,7 @@ async fn turn(
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut problems = BTreeSet::new();
+    let mut settling = JoinSet::new();
     loop {
         let event = tokio::select! {
             biased;
@@ -137,7 +138,11 @@ async fn turn(
             }
             Some(event) = node.recv() => event,
             Some(event) = events.recv() => Event::Source(event),
-            () = sleep(IDLE), if engine.wants_idle() => Event::Idle,
+            Some(_) = settling.join_next() => Event::Settled,
+            () = sleep(IDLE), if engine.wants_settling() => {
+                settling.spawn_blocking(engine.begin_settling());
+                continue;
+            }
         };
         if let Event::Source(event) = &event {
             tell_problems(&mut problems, &event.problems);

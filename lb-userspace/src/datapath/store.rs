@@ -6,13 +6,11 @@ use std::path::Path;
 
 use aya::Pod;
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
-use lb_common::{
-    Backend, BackendId, Counter, Frontend, FrontendKey, Service, ServiceId, ServiceLabel,
-};
+use lb_common::{Backend, BackendId, Counter, Frontend, FrontendKey, Service, ServiceId, ServiceLabel};
 
 use super::array::MappedArray;
 use super::{DatapathError, Pins, sys};
-use crate::reconcile::{Observed, Op, Store, StoreError};
+use crate::reconcile::{Barrier, Capacity, Observed, Op, Store, StoreError};
 
 /// The map of labels, and how many it can hold: as many as there are Services.
 pub(super) const LABELS: &str = "LABELS";
@@ -74,9 +72,10 @@ impl Store for KernelStore {
     fn apply(&mut self, op: &Op) -> Result<(), StoreError> {
         match op {
             Op::PutBackend(id, backend) => in_array("BACKENDS", self.backends.set(id.number(), backend)),
-            Op::PutSlots(first, ids) => ids.iter().zip(*first..).try_for_each(|(id, slot)| {
-                in_array("SLOTS", self.slots.set(slot, &id.number()))
-            }),
+            Op::PutSlots(first, ids) => ids
+                .iter()
+                .zip(*first..)
+                .try_for_each(|(id, slot)| in_array("SLOTS", self.slots.set(slot, &id.number()))),
             Op::PutService(id, service) => in_array("SERVICES", self.services.set(id.number(), service)),
             Op::PutLabel(id, label) => {
                 self.labels.insert(id.number(), **label, 0).map_err(|error| store_error(LABELS, error))
@@ -89,20 +88,18 @@ impl Store for KernelStore {
         }
     }
 
-    fn wait_for_readers(&self) {
-        if let Err(error) = sys::wait_for_programs() {
-            tracing::debug!(%error, "membarrier is not to be had here, waiting instead");
-            // No program runs for a second: each is bounded by the verifier to far less.
-            std::thread::sleep(std::time::Duration::from_secs(1));
-        }
+    fn barrier(&self) -> Barrier {
+        Box::new(|| {
+            if let Err(error) = sys::wait_for_programs() {
+                tracing::debug!(%error, "membarrier is not to be had here, waiting instead");
+                // No program runs for a second: the verifier bounds each to far less.
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
+        })
     }
 
-    fn capacity(&self) -> crate::reconcile::Capacity {
-        crate::reconcile::Capacity {
-            services: self.services.len(),
-            backends: self.backends.len(),
-            slots: self.slots.len(),
-        }
+    fn capacity(&self) -> Capacity {
+        Capacity { services: self.services.len(), backends: self.backends.len(), slots: self.slots.len() }
     }
 
     fn observe(&self) -> Result<Observed, StoreError> {

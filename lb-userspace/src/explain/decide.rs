@@ -122,8 +122,8 @@ impl<'a> Case<'_, 'a> {
     /// A frontend of `group`: steps 0 to 6 of §0.
     fn serve(mut self, place: &Place, group: &Group<'a>) -> Answer {
         self.tell_place(place, group);
-        if let Err(answer) = self.check_source_ranges(place, group) {
-            return answer;
+        if let Some(refusal) = self.check_source_ranges(place, group) {
+            return refusal;
         }
         let caution = self.caution(place, group);
         let local = self.choose_list(place, group);
@@ -150,15 +150,15 @@ impl<'a> Case<'_, 'a> {
         }
     }
 
-    /// Step 0. A process of the node that dials from loopback leaves by the node's first address.
-    fn check_source_ranges(&mut self, place: &Place, group: &Group<'a>) -> Result<(), Answer> {
-        let Some(ranges) = ranges_of(place, group) else { return Ok(()) };
+    /// Step 0: the refusal, if any. A process of the node that dials from loopback leaves by the node's first address.
+    fn check_source_ranges(&mut self, place: &Place, group: &Group<'a>) -> Option<Answer> {
+        let ranges = ranges_of(place, group)?;
         let service = format!("Service {}", group.service.name);
         let src = self.effective_source();
         let field = "spec.loadBalancerSourceRanges";
         if let Some(range) = ranges.iter().find(|range| range.contains(&src)) {
             self.step(service, field, format!("{src} is inside {range}: allowed"), "LSR-01");
-            return Ok(());
+            return None;
         }
         let listed = group.service.source_ranges.as_deref().unwrap_or_default();
         let of_family = listed.iter().any(|range| Family::of(range.addr()) == self.question.family());
@@ -173,7 +173,7 @@ impl<'a> Case<'_, 'a> {
         );
         let mut answer = Answer::new(Verdict::Drop, row, reason, std::mem::take(&mut self.steps));
         answer.service = group.name();
-        Err(answer)
+        Some(answer)
     }
 
     fn effective_source(&self) -> IpAddr {

@@ -89,6 +89,25 @@ pub(super) fn not_a_service(
     ("NAT-06", reason)
 }
 
+/// Services that are named where a question finds no frontend: few, and the ones most likely meant.
+const MOST_RELATED: usize = 3;
+
+impl<'a> Index<'a> {
+    /// The groups that a question which finds no frontend may have meant.
+    pub(super) fn related(&self, question: &Question) -> Vec<&Group<'a>> {
+        let Question { dst, dport, .. } = *question;
+        let mut groups: Vec<&Group<'a>> =
+            self.of_cluster_ip(dst).chain(self.of_endpoint(dst)).chain(self.of_published(dst)).collect();
+        if groups.is_empty() {
+            let here = self.node.addresses.contains(&dst) || Addr::from(dst).is_own_host();
+            let means = |group: &&Group<'a>| here || group.table.node_port == dport;
+            groups.extend(self.of_number(dport, question.family()).filter(means));
+        }
+        groups.truncate(MOST_RELATED);
+        groups
+    }
+}
+
 fn node_port_group<'i, 'a>(index: &'i Index<'a>, question: &Question) -> Option<&'i Group<'a>> {
     let Question { dport, proto, .. } = *question;
     index

@@ -10,7 +10,7 @@ use crate::compile::claims::{Claim, winner};
 use crate::compile::compile;
 use crate::compile::endpoints::{self, Selected};
 use crate::compile::topology::Reach;
-use crate::model::{EndpointSlice, Family, NodeFacts, Service, ServicePort, World};
+use crate::model::{EndpointSlice, Family, NodeFacts, Service, World};
 use crate::tables::{BackendKey, ServiceTable};
 
 /// A world as one node sees it, ready for questions: compiled once, asked often.
@@ -142,10 +142,9 @@ impl<'a> Group<'a> {
         node: &'a NodeFacts,
         table: ServiceTable,
     ) -> Option<Self> {
-        let port_index = service
-            .ports
-            .iter()
-            .position(|port| port.name == table.key.port_name && port.protocol == table.key.protocol)?;
+        let port_index = service.ports.iter().position(|port| {
+            port.port == table.port && port.name == table.key.port_name && port.protocol == table.key.protocol
+        })?;
         let port = service.ports.get(port_index)?;
         let selection = endpoints::select(port, table.key.family, slices, node);
         let mut targets: Vec<Target<'a>> = selection
@@ -160,10 +159,6 @@ impl<'a> Group<'a> {
     /// `namespace/name:port`
     pub(super) fn name(&self) -> String {
         format!("{}:{}", self.service.name, self.table.port)
-    }
-
-    pub(super) fn port(&self) -> Option<&'a ServicePort> {
-        self.service.ports.get(self.port_index)
     }
 
     /// `spec.ports[0].port`

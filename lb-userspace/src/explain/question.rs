@@ -62,7 +62,7 @@ impl Question {
 /// # Errors
 ///
 /// The name is of no such protocol.
-pub fn protocol(name: &str) -> Result<Proto, UnknownProtocol> {
+pub(super) fn protocol(name: &str) -> Result<Proto, UnknownProtocol> {
     const ICMP: Proto = Proto::from_number(1);
     const ICMPV6: Proto = Proto::from_number(58);
     match name.to_ascii_lowercase().as_str() {

@@ -1,6 +1,7 @@
 //! The node that this instance serves.
 
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
@@ -16,6 +17,29 @@ pub enum NodePortAddresses {
     Primary,
     /// Addresses of the node inside these.
     Within(Vec<IpNet>),
+}
+
+/// Neither a word known nor networks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not all, primary, or networks such as 192.168.0.0/16")]
+pub struct UnknownNodePortAddresses(String);
+
+impl FromStr for NodePortAddresses {
+    type Err = UnknownNodePortAddresses;
+
+    /// `all`, `primary`, or networks with commas between.
+    fn from_str(text: &str) -> Result<Self, UnknownNodePortAddresses> {
+        match text.trim() {
+            "all" => Ok(Self::All),
+            "primary" => Ok(Self::Primary),
+            networks => networks
+                .split(',')
+                .map(|network| network.trim().parse::<IpNet>())
+                .collect::<Result<Vec<_>, _>>()
+                .map(Self::Within)
+                .map_err(|_| UnknownNodePortAddresses(text.to_owned())),
+        }
+    }
 }
 
 /// What `compile` must know of the node.

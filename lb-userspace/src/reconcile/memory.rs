@@ -1,11 +1,11 @@
 //! The maps in memory, for tests: checks after every write what must hold after any prefix of any plan.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use lb_common::{Backend, BackendId, Frontend, FrontendKey, List, Service, ServiceId, ServiceLabel};
 
-use super::{Capacity, Observed, Op, Store, StoreError};
+use super::{Barrier, Capacity, Observed, Op, Store, StoreError};
 
 /// What a reader that holds a list's word finds by it.
 type Found = Vec<(BackendId, lb_common::Addr, lb_common::Port)>;
@@ -23,7 +23,7 @@ pub(super) struct Memory {
     backends: BTreeMap<BackendId, Backend>,
     slots: BTreeMap<u32, BackendId>,
     /// Words that programs may still hold, and what they must find by them.
-    held: RefCell<Vec<(List, Found)>>,
+    held: Arc<Mutex<Vec<(List, Found)>>>,
 }
 
 impl Memory {
@@ -37,7 +37,7 @@ impl Memory {
             services: BTreeMap::new(),
             backends: BTreeMap::new(),
             slots: BTreeMap::new(),
-            held: RefCell::default(),
+            held: Arc::default(),
         }
     }
 
@@ -77,7 +77,7 @@ impl Memory {
                 }
             }
         }
-        for (list, found) in self.held.borrow().iter() {
+        for (list, found) in self.held.lock().expect("no test panicked with it").iter() {
             assert_eq!(self.find(*list), *found, "a program that holds {list:?} finds other backends");
         }
     }
@@ -102,7 +102,7 @@ impl Store for Memory {
                 for list in [old.cluster(), old.local()] {
                     if readable && !list.is_empty() {
                         let found = self.find(list);
-                        self.held.borrow_mut().push((list, found));
+                        self.held.lock().expect("no test panicked with it").push((list, found));
                     }
                 }
             }
@@ -118,8 +118,9 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn wait_for_readers(&self) {
-        self.held.borrow_mut().clear();
+    fn barrier(&self) -> Barrier {
+        let held = Arc::clone(&self.held);
+        Box::new(move || held.lock().expect("no test panicked with it").clear())
     }
 
     fn capacity(&self) -> Capacity {

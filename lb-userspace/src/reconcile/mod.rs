@@ -18,5 +18,5 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use op::{Capacity, Observed, Op, Store, StoreError};
+pub use op::{Barrier, Capacity, Observed, Op, Store, StoreError};
 pub use state::{Outcome, Reconciler, Refusal};

@@ -8,7 +8,7 @@ use lb_common::{
 
 use super::ids::{Ids, Run, Runs};
 use super::plan::Planned;
-use super::{Capacity, Observed, Op, Store, StoreError};
+use super::{Barrier, Capacity, Observed, Op, Store, StoreError};
 use crate::compile::claims::Claim;
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
@@ -82,7 +82,7 @@ impl<S: Store> Reconciler<S> {
     ///
     /// Where the maps can't be read.
     pub fn adopt(store: S) -> Result<Self, StoreError> {
-        store.wait_for_readers();
+        store.barrier()();
         let state = State::adopt(store.observe()?, store.capacity());
         Ok(Self { store, state, waiting: BTreeMap::new() })
     }
@@ -128,18 +128,29 @@ impl<S: Store> Reconciler<S> {
         self.update(tables, gone)
     }
 
-    /// Whether numbers rest: [`Reconciler::settle`] would free them.
+    /// Whether numbers rest that nobody has begun to wait for.
     pub fn has_resting(&self) -> bool {
         self.state.has_resting()
     }
 
-    /// Frees the numbers that rest. Waits some 10 ms for programs that may still read them; call it when
-    /// there is nothing else to do.
+    /// Begins to free the numbers that rest: whoever calls waits by the barrier, on a thread that may wait, and
+    /// then calls [`Reconciler::end_settling`]. Once at a time.
+    pub fn begin_settling(&mut self) -> Barrier {
+        self.state.begin_settling();
+        self.store.barrier()
+    }
+
+    /// The barrier has returned: what rested when it was made is free.
+    pub fn end_settling(&mut self) {
+        let ops = self.state.wake();
+        self.apply(ops);
+    }
+
+    /// Frees all numbers that rest, waiting here.
     pub fn settle(&mut self) {
         if self.state.has_resting() {
-            self.store.wait_for_readers();
-            let ops = self.state.wake();
-            self.apply(ops);
+            self.begin_settling()();
+            self.end_settling();
         }
     }
 
@@ -151,7 +162,8 @@ impl<S: Store> Reconciler<S> {
         if !planned.refused.is_empty() && self.state.has_resting() {
             self.run(std::mem::take(&mut planned.ops), &mut outcome);
             self.settle();
-            planned = self.state.plan(planned.refused.into_iter().map(|(table, _)| table).collect(), Vec::new());
+            planned =
+                self.state.plan(planned.refused.into_iter().map(|(table, _)| table).collect(), Vec::new());
         }
         let Planned { ops, refused } = planned;
         self.run(ops, &mut outcome);
@@ -268,7 +280,13 @@ impl State {
         self.service_ids.has_resting() || self.backend_ids.has_resting() || self.runs.has_resting()
     }
 
-    /// Everything that rested is free; the writes that make it so.
+    fn begin_settling(&mut self) {
+        self.service_ids.begin_settling();
+        self.backend_ids.begin_settling();
+        self.runs.begin_settling();
+    }
+
+    /// Everything that was settling is free; the writes that make it so.
     fn wake(&mut self) -> Vec<Op> {
         self.runs.wake();
         // Words first: none is left that points at a backend which is freed next.
@@ -302,9 +320,8 @@ impl State {
 
     /// An operation failed: it is remembered where it has to be tried again.
     fn failed(&mut self, op: &Op, error: &StoreError) -> Refusal {
-        let owner = |id: ServiceId| {
-            self.groups.iter().find(|(_, group)| group.id == id).map(|(key, _)| key.clone())
-        };
+        let owner =
+            |id: ServiceId| self.groups.iter().find(|(_, group)| group.id == id).map(|(key, _)| key.clone());
         let (service, what) = match op {
             Op::PutFrontend(key, frontend) => (owner(frontend.service()), format!("frontend {key}")),
             Op::RemoveFrontend(key) => (None, format!("removal of frontend {key}")),

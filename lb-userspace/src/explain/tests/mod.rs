@@ -1,7 +1,10 @@
 //! Questions and answers, row by row.
 
 mod access;
+mod batch;
+mod drawings;
 mod hints;
+mod oracle;
 mod paths;
 mod properties;
 

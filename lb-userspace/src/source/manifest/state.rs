@@ -157,7 +157,8 @@ impl ManifestState {
             let field = Some(fault.field).filter(|field| !field.is_empty());
             Problem { object: Some(ObjectRef::from(&id)), field, ..Problem::of_file(file, fault.message) }
         };
-        outcome.problems.extend(refused.into_iter().map(|(name, fault)| problem(&name, fault)));
+        let reasons = refused.iter().flat_map(|(name, faults)| faults.iter().map(move |fault| (name, fault)));
+        outcome.problems.extend(reasons.map(|(name, fault)| problem(name, fault.clone())));
         outcome.moved = moved.iter().map(|(name, message)| problem(name, Fault::new("", message))).collect();
         self.in_force = wanted
             .into_iter()
