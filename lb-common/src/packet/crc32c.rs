@@ -33,7 +33,9 @@ const POWERS: [u32; BITS] = {
 pub fn difference(old: u32, new: u32, len: u32) -> u32 {
     let mut difference = old ^ new;
     for (index, power) in POWERS.iter().enumerate() {
-        let factor = if (len >> index) & 1 == 1 { *power } else { ONE };
+        // Without branches here and below: the verifier would walk both ways of each.
+        let bit = (len >> index) & 1;
+        let factor = (power & bit.wrapping_neg()) | (ONE & bit.wrapping_sub(1));
         difference = multiply(factor, difference);
     }
     difference
@@ -47,10 +49,8 @@ const fn multiply(a: u32, b: u32) -> u32 {
     let mut bit = 32;
     while bit > 0 {
         bit -= 1;
-        if (a >> bit) & 1 == 1 {
-            product ^= shifted;
-        }
-        shifted = if shifted & 1 == 1 { (shifted >> 1) ^ POLYNOMIAL } else { shifted >> 1 };
+        product ^= shifted & ((a >> bit) & 1).wrapping_neg();
+        shifted = (shifted >> 1) ^ (POLYNOMIAL & (shifted & 1).wrapping_neg());
     }
     product
 }
