@@ -15,6 +15,8 @@ pub(super) struct Memory {
     pub(super) capacity: Capacity,
     /// How many frontends there is room for.
     pub(super) frontends_room: usize,
+    /// How many labels there is room for.
+    pub(super) labels_room: usize,
     /// Writes after which the process is as if killed: all further ones are lost.
     pub(super) writes_left: Option<usize>,
     pub(super) frontends: BTreeMap<FrontendKey, Frontend>,
@@ -31,6 +33,7 @@ impl Memory {
         Self {
             capacity: Capacity { services, backends, slots },
             frontends_room: usize::MAX,
+            labels_room: usize::MAX,
             writes_left: None,
             frontends: BTreeMap::new(),
             labels: BTreeMap::new(),
@@ -93,7 +96,12 @@ impl Store for Memory {
         match op {
             Op::PutBackend(id, backend) => drop(self.backends.insert(*id, *backend)),
             Op::PutSlots(first, ids) => self.slots.extend((*first..).zip(ids.iter().copied())),
-            Op::PutLabel(id, label) => drop(self.labels.insert(*id, **label)),
+            Op::PutLabel(id, label) => {
+                if self.labels.len() >= self.labels_room && !self.labels.contains_key(id) {
+                    return Err(StoreError::Full { map: "LABELS" });
+                }
+                self.labels.insert(*id, **label);
+            }
             Op::RemoveLabel(id) => drop(self.labels.remove(id)),
             Op::PutService(id, service) => {
                 let old = self.services.insert(*id, *service).unwrap_or_default();

@@ -49,6 +49,8 @@ impl State {
                 Err(map) => refused.push((table, map)),
             }
         }
+        let unlabelled = self.groups.values().filter(|group| self.unlabelled.contains(&group.id));
+        phases.build.extend(unlabelled.map(|group| Op::PutLabel(group.id, Box::new(group.label))));
         self.switch(&touched, &mut phases);
         phases.dismantle.extend(self.unsettled_labels.iter().map(|id| Op::RemoveLabel(*id)));
         let Phases { mut build, switch, dismantle } = phases;
@@ -229,6 +231,7 @@ impl State {
         self.runs.rest(run(group.service.cluster()));
         self.runs.rest(run(group.service.local()));
         self.service_ids.rest(group.id.number());
+        self.unlabelled.remove(&group.id);
         phases.dismantle.push(Op::RemoveLabel(group.id));
     }
 

@@ -61,6 +61,8 @@ pub(super) struct State {
     pub(super) next_epoch: u32,
     /// Frontends whose last write failed, and those nobody has looked at since a start.
     pub(super) unsettled: BTreeSet<FrontendKey>,
+    /// Services whose label could not be written yet: they get no frontend before they have one.
+    pub(super) unlabelled: BTreeSet<ServiceId>,
     /// Labels that nobody has any more and that could not be removed yet.
     pub(super) unsettled_labels: BTreeSet<ServiceId>,
 }
@@ -180,11 +182,14 @@ impl<S: Store> Reconciler<S> {
         outcome.refusals.extend(self.apply(ops));
     }
 
-    /// Carries out operations in order. One that fails is told and tried again with the next update; those
-    /// behind it don't depend on it.
+    /// Carries out operations in order. One that fails is told and tried again with the next update, and so
+    /// are those that depend on it.
     fn apply(&mut self, ops: Vec<Op>) -> Vec<Refusal> {
         let mut refusals = Vec::new();
         for op in ops {
+            if self.state.withhold(&op) {
+                continue;
+            }
             match self.store.apply(&op) {
                 Ok(()) => self.state.done(&op),
                 Err(error) => refusals.push(self.state.failed(&op, &error)),
@@ -214,6 +219,7 @@ impl State {
             generations: backends.iter().map(|(id, backend)| (id.number(), backend.generation())).collect(),
             runs: Runs::new(capacity.slots, std::iter::empty()),
             next_epoch,
+            unlabelled: BTreeSet::new(),
             unsettled_labels: BTreeSet::new(),
         };
         let mut of_service: BTreeMap<ServiceId, Vec<(BackendId, Backend)>> = BTreeMap::new();
@@ -300,6 +306,17 @@ impl State {
         ops
     }
 
+    /// Whether an operation must wait: a frontend never leads to a service without a label.
+    fn withhold(&mut self, op: &Op) -> bool {
+        match op {
+            Op::PutFrontend(key, frontend) if self.unlabelled.contains(&frontend.service()) => {
+                self.unsettled.insert(*key);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// An operation succeeded.
     fn done(&mut self, op: &Op) {
         match op {
@@ -311,10 +328,13 @@ impl State {
                 self.installed.remove(key);
                 self.unsettled.remove(key);
             }
+            Op::PutLabel(id, _) => {
+                self.unlabelled.remove(id);
+            }
             Op::RemoveLabel(id) => {
                 self.unsettled_labels.remove(id);
             }
-            Op::PutBackend(..) | Op::PutSlots(..) | Op::PutService(..) | Op::PutLabel(..) => {}
+            Op::PutBackend(..) | Op::PutSlots(..) | Op::PutService(..) => {}
         }
     }
 
@@ -334,6 +354,9 @@ impl State {
         match op {
             Op::PutFrontend(key, _) | Op::RemoveFrontend(key) => {
                 self.unsettled.insert(*key);
+            }
+            Op::PutLabel(id, _) => {
+                self.unlabelled.insert(*id);
             }
             Op::RemoveLabel(id) => {
                 self.unsettled_labels.insert(*id);

@@ -144,6 +144,21 @@ fn a_frontend_that_finds_no_room_is_refused_by_name_and_put_when_room_comes() {
 }
 
 #[test]
+fn a_service_whose_label_cannot_be_written_gets_its_frontends_when_it_can() {
+    let mut memory = Memory::new(16, 64, 64);
+    memory.labels_room = 1;
+    let mut reconciler = Reconciler::adopt(memory).expect("readable");
+    let outcome = reconciler.replace_all(vec![table(1, &[11]), table(2, &[12])]);
+    let [refusal] = outcome.refusals.as_slice() else { panic!("{outcome:?}") };
+    assert_eq!(refusal.service, Some(key(2)));
+    assert!(refusal.message.ends_with("map LABELS is full"), "{refusal:?}");
+    assert_eq!(reconciler.store().view().len(), 1, "no frontend leads where there is no label");
+    reconciler.replace(&key(1).service, Vec::new());
+    reconciler.replace(&key(3).service, Vec::new());
+    assert_eq!(reached(&reconciler, "10.96.0.2", 80), ["10.244.0.12:80"]);
+}
+
+#[test]
 fn endpoints_that_find_no_room_leave_the_service_as_it_was_until_room_comes() {
     let mut reconciler = Reconciler::adopt(Memory::new(16, 4, 64)).expect("readable");
     reconciler.replace_all(vec![table(1, &[11, 13]), table(2, &[15])]);
