@@ -3,8 +3,10 @@
 mod check;
 mod cleanup;
 mod logging;
+mod packets;
 mod run;
 mod services;
+mod status;
 
 use std::io;
 use std::path::PathBuf;
@@ -35,6 +37,7 @@ enum Command {
     Run(Box<run::Args>),
     Check(check::Args),
     Services(services::Args),
+    Status(status::Args),
     Cleanup(cleanup::Args),
     /// Print a completion script for a shell.
     ///
@@ -91,6 +94,7 @@ impl Cli {
             Command::Run(args) => run::run(*args),
             Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
             Command::Services(args) => services::run(&args, &mut io::stdout().lock()),
+            Command::Status(args) => status::run(&args, &mut io::stdout().lock()),
             Command::Cleanup(args) => cleanup::run(&args),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "shunt", &mut io::stdout());

@@ -14,8 +14,9 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::logging::Logging;
+use super::packets::PacketPath;
 use super::{Allocation, PinDir};
-use crate::datapath::{self, Datapath, KernelStore};
+use crate::datapath::{self, Datapath, DeviceHooks, KernelStore};
 use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
@@ -67,6 +68,9 @@ pub(super) struct Args {
     cluster_cidr: Vec<IpNet>,
 
     #[command(flatten)]
+    packets: PacketPath,
+
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -86,8 +90,8 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let node_name = args.node_name.clone().unwrap_or_else(node::host_name);
     let config = args.allocation.config(Some(node_name.clone()))?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
-    let options = datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone() };
-    let Datapath { store, adopted_maps, lock } = datapath::load(&options)?;
+    let options = datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
+    let Datapath { store, devices, adopted_maps, lock } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,
         cgroup = %options.cgroup.display(),
@@ -98,7 +102,9 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let facts = NodeFacts {
         name: node_name,
         addresses: args.node_ips.clone(),
-        cluster_cidrs: args.cluster_cidr,
+        cluster_cidrs: args.cluster_cidr.clone(),
+        node_port_addresses: args.packets.node_port_addresses(),
+        masquerade_always: args.packets.masquerade_always(),
         ..NodeFacts::default()
     };
     let engine = Engine::new(facts, Reconciler::adopt(store)?);

@@ -12,7 +12,7 @@ use lb_common::ServiceLabel;
 
 use super::attach::{self, HOOKS};
 use super::store::{LABELS, LABELS_CAPACITY};
-use super::{DatapathError, KernelStore, Pins, place, sys};
+use super::{DatapathError, DeviceHooks, KernelStore, Pins, devices, place, sys};
 
 /// The programs, as `cargo xtask build` made them. Empty where this was built without.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
@@ -36,6 +36,8 @@ pub struct Options {
     pub cgroup: PathBuf,
     /// A directory for pins.
     pub pin_dir: PathBuf,
+    /// Attach to devices by clsact filters also where the kernel has TCX.
+    pub no_tcx: bool,
 }
 
 /// A loaded and attached datapath.
@@ -43,6 +45,8 @@ pub struct Options {
 pub struct Datapath {
     /// The maps that the controller writes.
     pub store: KernelStore,
+    /// The packet programs: loaded, and attached where an earlier run attached them.
+    pub devices: DeviceHooks,
     /// How many maps held state of an earlier run.
     pub adopted_maps: usize,
     /// Held for as long as this instance lives: a second one on the same pins is refused.
@@ -51,11 +55,11 @@ pub struct Datapath {
 
 /// The names of all programs in the object.
 pub fn program_names() -> impl Iterator<Item = &'static str> {
-    HOOKS.into_iter().map(|(name, _)| name)
+    HOOKS.into_iter().map(|(name, _)| name).chain(devices::PROGRAMS)
 }
 
-/// Loads the programs, adopts pinned maps or makes new ones, attaches every hook. Run in the network
-/// namespace of the node.
+/// Loads the programs, adopts pinned maps or makes new ones, attaches every hook of the cgroup. Run in the
+/// network namespace of the node.
 ///
 /// # Errors
 ///
@@ -79,12 +83,13 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     ensure_labels(&pins.map(LABELS))?;
     attach_all(&mut ebpf, &cgroup, &pins)?;
     let store = KernelStore::open(&pins)?;
-    Ok(Datapath { store, adopted_maps, lock })
+    let devices = DeviceHooks::new(ebpf, &pins, options.no_tcx)?;
+    Ok(Datapath { store, devices, adopted_maps, lock })
 }
 
 fn attach_all(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), DatapathError> {
     // All are loaded before the first is attached: a kernel that refuses one is left as it was.
-    for (name, _) in HOOKS {
+    for name in program_names() {
         attach::load(program(ebpf, name)?)
             .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;
     }

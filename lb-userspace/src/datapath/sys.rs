@@ -52,6 +52,27 @@ struct CgroupLinkInfo {
     pad2: u32,
 }
 
+/// The same, with the part that TCX links have (Linux 6.6).
+#[repr(C)]
+#[derive(Default)]
+struct TcxLinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    pad: u32,
+    ifindex: u32,
+    attach_type: u32,
+}
+
+/// Which device, and which of its hooks, a link attaches to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TcxLink {
+    /// The number of the device; 0 once it is gone.
+    pub(super) ifindex: u32,
+    /// `enum bpf_attach_type`
+    pub(super) attach_type: u32,
+}
+
 /// Which cgroup, and which of its hooks, a link attaches to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct CgroupLink {
@@ -89,6 +110,16 @@ pub(super) fn cgroup_link(link: BorrowedFd<'_>) -> io::Result<CgroupLink> {
     // SAFETY: as above; `info` outlives the call and is as long as said.
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attr)? };
     Ok(CgroupLink { cgroup: info.cgroup, attach_type: info.attach_type })
+}
+
+/// What a TCX link is attached to.
+pub(super) fn tcx_link(link: BorrowedFd<'_>) -> io::Result<TcxLink> {
+    let mut info = TcxLinkInfo::default();
+    let mut attr =
+        GetInfo { bpf_fd: raw(link), info_len: size_of::<TcxLinkInfo>() as u32, info: (&raw mut info) as u64 };
+    // SAFETY: as above; `info` outlives the call and is as long as said.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attr)? };
+    Ok(TcxLink { ifindex: info.ifindex, attach_type: info.attach_type })
 }
 
 /// The cookie of the network namespace that `socket` is in.
