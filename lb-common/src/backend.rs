@@ -76,9 +76,12 @@ impl BackendFlags {
 impl fmt::Debug for BackendFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for (flag, name) in
-            [(Self::IN_CLUSTER, "cluster"), (Self::IN_LOCAL, "local"), (Self::ON_NODE, "on-node"), (Self::GONE, "gone")]
-        {
+        for (flag, name) in [
+            (Self::IN_CLUSTER, "cluster"),
+            (Self::IN_LOCAL, "local"),
+            (Self::ON_NODE, "on-node"),
+            (Self::GONE, "gone"),
+        ] {
             if self.has(flag) {
                 write!(f, "{separator}{name}")?;
                 separator = " ";

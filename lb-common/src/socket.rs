@@ -54,6 +54,23 @@ impl SocketFlow {
         self.generation
     }
 
+    /// The same, used at `now_ns`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn at(mut self, now_ns: u64) -> Self {
+        self.last_ns = now_ns;
+        self
+    }
+
+    /// The other half: an answer of this one's backend is shown as coming from `addr` and `port`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn back_to(mut self, addr: Addr, port: Port) -> Self {
+        self.addr = addr;
+        self.port = port;
+        self
+    }
+
     /// Whether the last datagram is longer ago than [`UDP_FLOW_NS`].
     #[inline(always)]
     pub const fn is_expired(&self, now_ns: u64) -> bool {
@@ -131,6 +148,12 @@ impl Dialled {
     #[inline(always)]
     pub const fn is_none(&self) -> bool {
         self.kind == NONE
+    }
+
+    /// Whether an unconnected socket's datagrams are translated by this.
+    #[inline(always)]
+    pub const fn is_datagram(&self) -> bool {
+        self.kind == DATAGRAM
     }
 
     /// Whether this is the translation of datagrams to `frontend`.

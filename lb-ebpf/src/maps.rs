@@ -114,6 +114,10 @@ pub fn record_affinity(key: &AffinityKey, affinity: &Affinity, fresh: bool) -> b
 
 /// What the socket dialled, where it ever dialled a Service.
 #[inline(always)]
+#[expect(
+    clippy::mut_from_ref,
+    reason = "the storage is the socket's, not the context's: each call finds the same"
+)]
 pub fn lookup_dialled(ctx: &SockAddrContext) -> Option<&mut Dialled> {
     // SAFETY: the socket of the context is valid for as long as the program runs.
     let dialled = unsafe { SOCKET_DIALLED.get_ptr_mut(ctx) };

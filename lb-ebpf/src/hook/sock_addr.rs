@@ -3,7 +3,10 @@
 //! Every word is read and written by one volatile access of its own: where the compiler merges or splits
 //! them, the verifier says «dereference of modified ctx ptr».
 
-use aya_ebpf::{helpers::generated::bpf_get_netns_cookie, helpers::generated::bpf_get_socket_cookie, programs::SockAddrContext};
+use aya_ebpf::{
+    helpers::generated::bpf_get_netns_cookie, helpers::generated::bpf_get_socket_cookie,
+    programs::SockAddrContext,
+};
 use lb_common::{Addr, Port, Proto};
 
 /// How a hook's context holds the address.

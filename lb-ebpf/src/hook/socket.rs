@@ -2,7 +2,8 @@
 
 use aya_ebpf::programs::SockAddrContext;
 use lb_common::{
-    Addr, BackendFlags, Counter, Dialled, Frontend, FrontendFlags, Port, SocketDirection, SocketFlow, SocketFlowKey,
+    Addr, BackendFlags, Counter, Dialled, Frontend, FrontendFlags, Port, SocketDirection, SocketFlow,
+    SocketFlowKey,
 };
 
 use super::sock_addr::{self, Form};
@@ -118,24 +119,49 @@ fn flow_of_datagram(
     port: Port,
     netns: u64,
 ) -> Result<SocketFlow, Counter> {
-    let dialled = maps::lookup_dialled(ctx);
-    let first = dialled.as_ref().is_none_or(|dialled| dialled.is_none() || dialled.is_datagram_to(addr, port));
     let now = now_ns();
-    let to_backend = SocketFlowKey::new(sock_addr::cookie(ctx), addr, port, SocketDirection::ToBackend);
-    let known = if first {
-        dialled.as_ref().filter(|dialled| !dialled.is_none()).map(|dialled| *dialled.to_backend())
-    } else {
-        maps::lookup_socket_flow(&to_backend)
+    let known = match maps::lookup_dialled(ctx) {
+        Some(dialled) if !dialled.is_none() && !dialled.is_datagram_to(addr, port) => {
+            return flow_of_further(ctx, dialled, frontend, addr, port, netns);
+        }
+        Some(dialled) if !dialled.is_none() => Some(*dialled.to_backend()),
+        _ => None,
     };
     let flow = match known.filter(|flow| is_in_use(flow, frontend, now)) {
         Some(flow) if !flow.wants_refresh(now) => return Ok(flow),
-        Some(flow) => SocketFlow::new(flow.addr(), flow.port(), flow.backend(), flow.generation(), now),
+        Some(flow) => flow.at(now),
         None => choose_flow(frontend, netns)?,
     };
-    let recorded = if first {
-        maps::record_dialled(ctx, Dialled::datagram(addr, port, flow))
+    if !maps::record_dialled(ctx, Dialled::datagram(addr, port, flow)) {
+        maps::count(Counter::NotRemembered);
+    }
+    Ok(flow)
+}
+
+/// The same for a Service that is not the one in the socket's storage.
+#[inline(always)]
+fn flow_of_further(
+    ctx: &SockAddrContext,
+    dialled: &mut Dialled,
+    frontend: &Frontend,
+    addr: Addr,
+    port: Port,
+    netns: u64,
+) -> Result<SocketFlow, Counter> {
+    let (now, cookie) = (now_ns(), sock_addr::cookie(ctx));
+    let known = maps::lookup_socket_flow(&SocketFlowKey::new(cookie, addr, port, SocketDirection::ToBackend));
+    let flow = match known.filter(|flow| is_in_use(flow, frontend, now)) {
+        Some(flow) => flow.at(now),
+        None => choose_flow(frontend, netns)?,
+    };
+    // Written with every datagram: where two Services of one socket have one backend, its answers are shown
+    // as those of the one that was named last.
+    let recorded = if dialled.is_datagram() && dialled.is_answered_by(flow.addr(), flow.port()) {
+        let displaced = *dialled;
+        *dialled = Dialled::datagram(addr, port, flow);
+        record_both(cookie, displaced.frontend(), displaced.frontend_port(), displaced.to_backend())
     } else {
-        record_both(ctx, addr, port, &to_backend, &flow, now)
+        record_both(cookie, addr, port, &flow)
     };
     if !recorded {
         maps::count(Counter::NotRemembered);
@@ -145,18 +171,11 @@ fn flow_of_datagram(
 
 /// Writes both halves of a further translation: what the socket names, and what it hears.
 #[inline(always)]
-fn record_both(
-    ctx: &SockAddrContext,
-    addr: Addr,
-    port: Port,
-    to_backend: &SocketFlowKey,
-    flow: &SocketFlow,
-    now: u64,
-) -> bool {
-    let to_frontend =
-        SocketFlowKey::new(sock_addr::cookie(ctx), flow.addr(), flow.port(), SocketDirection::ToFrontend);
-    let back = SocketFlow::new(addr, port, flow.backend(), flow.generation(), now);
-    maps::record_socket_flow(&to_frontend, &back) && maps::record_socket_flow(to_backend, flow)
+fn record_both(cookie: u64, addr: Addr, port: Port, flow: &SocketFlow) -> bool {
+    let to_backend = SocketFlowKey::new(cookie, addr, port, SocketDirection::ToBackend);
+    let to_frontend = SocketFlowKey::new(cookie, flow.addr(), flow.port(), SocketDirection::ToFrontend);
+    maps::record_socket_flow(&to_frontend, &flow.back_to(addr, port))
+        && maps::record_socket_flow(&to_backend, flow)
 }
 
 /// Whether a flow goes on: a datagram of late, to a backend that still serves this Service (CT-01).

@@ -15,8 +15,8 @@ pub(super) struct Logging {
 impl Logging {
     /// Begins to log. aya says by a log line only when the kernel refuses an object's BTF: that is heard too.
     pub(super) fn begin(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.log)
-            .map_err(|error| anyhow::anyhow!("--log {}: {error}", self.log))?;
+        let filter =
+            EnvFilter::try_new(&self.log).map_err(|error| anyhow::anyhow!("--log {}: {error}", self.log))?;
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)

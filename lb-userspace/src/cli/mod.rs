@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 
+use crate::explain;
 use crate::source::manifest::{Config, ConfigError, PortRange};
 
 /// Service load balancing for Kubernetes in the kernel.
@@ -38,6 +39,7 @@ enum Command {
     Check(check::Args),
     Services(services::Args),
     Status(status::Args),
+    Explain(Box<explain::cli::Args>),
     Cleanup(cleanup::Args),
     /// Print a completion script for a shell.
     ///
@@ -95,6 +97,7 @@ impl Cli {
             Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
             Command::Services(args) => services::run(&args, &mut io::stdout().lock()),
             Command::Status(args) => status::run(&args, &mut io::stdout().lock()),
+            Command::Explain(args) => explain::cli::run(&args),
             Command::Cleanup(args) => cleanup::run(&args),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "shunt", &mut io::stdout());

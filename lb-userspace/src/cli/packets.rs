@@ -1,13 +1,12 @@
 //! Flags of the packet path.
 
-use std::net::IpAddr;
-use std::str::FromStr;
-
 use clap::ValueEnum;
 use ipnet::IpNet;
 
+use crate::datapath::{DeviceHooks, DeviceStatus};
 use crate::model::NodePortAddresses;
 use crate::node::devices::{DevicePattern, DeviceRules};
+use crate::node::links::Link;
 
 /// When a client's address is replaced by the node's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,10 +40,10 @@ pub(super) struct PacketPath {
     #[arg(long, env = "SHUNT_NO_VIP_PING")]
     no_vip_ping: bool,
 
-    /// Addresses of the node that answer on node ports: CIDRs, comma-separated, or «primary» for the first
-    /// address of each family [default: all of them]
-    #[arg(long, env = "SHUNT_NODEPORT_ADDRESSES", value_name = "CIDR|primary", value_delimiter = ',')]
-    nodeport_addresses: Vec<NodePortAddress>,
+    /// Addresses of the node that answer on node ports: «all», «primary» for the first one of each family, or
+    /// those in networks such as 192.168.0.0/16, comma-separated.
+    #[arg(long, env = "SHUNT_NODEPORT_ADDRESSES", value_name = "WHICH", default_value = "all")]
+    pub(super) nodeport_addresses: NodePortAddresses,
 
     /// Attach to devices by clsact filters also where the kernel has TCX (Linux 6.6).
     #[arg(long, env = "SHUNT_NO_TCX")]
@@ -64,36 +63,38 @@ impl PacketPath {
     pub(super) fn masquerade_always(&self) -> bool {
         self.masquerade == Masquerade::Always
     }
+}
 
-    /// Which addresses accept NodePorts (NP-02).
-    pub(super) fn node_port_addresses(&self) -> NodePortAddresses {
-        let mut nets = Vec::new();
-        for address in &self.nodeport_addresses {
-            match address {
-                // As kube-proxy has it: «primary» stands alone.
-                NodePortAddress::Primary => return NodePortAddresses::Primary,
-                NodePortAddress::Within(net) => nets.push(*net),
-            }
+/// The packet programs, kept where packets of clients arrive.
+#[derive(Debug)]
+pub(super) struct Devices {
+    pub(super) hooks: DeviceHooks,
+    pub(super) rules: DeviceRules,
+}
+
+impl Devices {
+    /// Attaches to these devices of the node, and says what is new.
+    pub(super) fn follow(&mut self, links: &[Link]) {
+        match self.hooks.apply(&self.rules.choose(links)) {
+            Ok(changed) => changed.iter().for_each(tell),
+            Err(error) => tracing::error!("devices are not followed: {:#}", anyhow::Error::from(error)),
         }
-        if nets.is_empty() { NodePortAddresses::All } else { NodePortAddresses::Within(nets) }
     }
 }
 
-/// One word of `--nodeport-addresses`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum NodePortAddress {
-    Primary,
-    Within(IpNet),
-}
-
-impl FromStr for NodePortAddress {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "primary" {
-            return Ok(Self::Primary);
+fn tell(status: &DeviceStatus) {
+    let DeviceStatus { device, role, ingress, egress, why, .. } = status;
+    let why = why.as_deref().unwrap_or_default();
+    match role {
+        None => tracing::debug!("device {device} is left alone: {why}"),
+        Some(role) if status.is_complete() => {
+            tracing::info!(role, ingress = ingress.name(), egress = egress.name(), "attached to device {device}");
         }
-        let net = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
-        net.map(Self::Within).map_err(|_| format!("neither a CIDR nor «primary»: {text}"))
+        Some(role) => tracing::error!(
+            role,
+            ingress = ingress.name(),
+            egress = egress.name(),
+            "cannot attach to device {device}: {why}"
+        ),
     }
 }

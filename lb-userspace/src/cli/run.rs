@@ -14,15 +14,16 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::logging::Logging;
-use super::packets::PacketPath;
+use super::packets::{Devices, PacketPath};
 use super::{Allocation, PinDir};
-use crate::datapath::{self, Datapath, DeviceHooks, KernelStore};
+use crate::datapath::{self, Datapath, KernelStore};
 use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
+use crate::node::links::Link;
 use crate::reconcile::Reconciler;
-use crate::source::{Problem, SourceEvent};
 use crate::source::manifest::{self, WatchError};
+use crate::source::{Problem, SourceEvent};
 
 /// Serve Services on this machine.
 ///
@@ -91,7 +92,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let config = args.allocation.config(Some(node_name.clone()))?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
     let options = datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
-    let Datapath { store, devices, adopted_maps, lock } = datapath::load(&options)?;
+    let Datapath { store, devices: hooks, adopted_maps, lock } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,
         cgroup = %options.cgroup.display(),
@@ -103,11 +104,14 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
         name: node_name,
         addresses: args.node_ips.clone(),
         cluster_cidrs: args.cluster_cidr.clone(),
-        node_port_addresses: args.packets.node_port_addresses(),
+        node_port_addresses: args.packets.nodeport_addresses.clone(),
         masquerade_always: args.packets.masquerade_always(),
         ..NodeFacts::default()
     };
     let engine = Engine::new(facts, Reconciler::adopt(store)?);
+    let devices = Devices { hooks, rules: args.packets.rules(&args.cluster_cidr) };
+    let (link_sender, links) = mpsc::channel(4);
+    node::links::watch(link_sender).await?;
     // Of both channels the node's is read first: its addresses are known before the first picture is compiled.
     let (node_sender, node_events) = mpsc::channel(4);
     if args.node_ips.is_empty() {
@@ -115,20 +119,28 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     }
     let (sender, events) = mpsc::channel(64);
     let source = tokio::spawn(manifest::watch(args.manifests, config, Some(args.state_file), sender));
-    let result = turn(engine, node_events, events, source).await;
+    let result = turn(engine, devices, Inputs { links, node: node_events, events, source }).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
     drop(lock);
     result
 }
 
+/// What the loop listens to.
+struct Inputs {
+    links: mpsc::Receiver<Vec<Link>>,
+    node: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<SourceEvent>,
+    source: JoinHandle<Result<(), WatchError>>,
+}
+
 /// Turns until told to stop, or until the source is at an end.
 async fn turn(
     mut engine: Engine<KernelStore>,
-    mut node: mpsc::Receiver<Event>,
-    mut events: mpsc::Receiver<SourceEvent>,
-    mut source: JoinHandle<Result<(), WatchError>>,
+    mut devices: Devices,
+    inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
+    let Inputs { mut links, mut node, mut events, mut source } = inputs;
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut problems = BTreeSet::new();
@@ -140,6 +152,10 @@ async fn turn(
             ended = &mut source => {
                 ended.context("the manifest source broke off")??;
                 break;
+            }
+            Some(links) = links.recv() => {
+                devices.follow(&links);
+                continue;
             }
             Some(event) = node.recv() => event,
             Some(event) = events.recv() => Event::Source(event),

@@ -10,11 +10,19 @@ pub enum DatapathError {
     /// Built without the eBPF object.
     #[error("this binary was built without its eBPF object; build it with `cargo xtask build`")]
     NoObject,
+    /// Not root.
+    #[error(
+        "this needs root (CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, and CAP_SYS_ADMIN to mount): \
+         run it with sudo, or in a privileged container"
+    )]
+    NotRoot,
     /// No cgroup v2 hierarchy.
-    #[error("no cgroup2 file system is mounted; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a directory of one with --cgroup")]
+    #[error(
+        "no cgroup2 file system is mounted; mount one with `mount -t cgroup2 none /sys/fs/cgroup`, or name a directory of one with --cgroup"
+    )]
     NoCgroup2,
     /// Not a directory of a cgroup v2 hierarchy.
-    #[error("cannot attach to cgroup {}: {source}", path.display())]
+    #[error("cannot attach to cgroup {}", path.display())]
     Cgroup {
         /// The directory.
         path: PathBuf,
@@ -22,7 +30,7 @@ pub enum DatapathError {
         source: io::Error,
     },
     /// Neither is the pin directory on a bpffs, nor could one be mounted.
-    #[error("no bpffs for pins at {}: {source}; mount one with `mount -t bpf bpf DIR` and name a directory of it with --pin-dir", path.display())]
+    #[error("no bpffs for pins at {}, and none can be mounted there (mount one with `mount -t bpf bpf DIR` and name a directory of it with --pin-dir)", path.display())]
     BpfFs {
         /// The pin directory.
         path: PathBuf,
@@ -42,7 +50,7 @@ pub enum DatapathError {
         path: PathBuf,
     },
     /// A file operation on a pin.
-    #[error("cannot {what} pin {}: {source}", path.display())]
+    #[error("cannot {what} pin {}", path.display())]
     Pin {
         /// What was tried.
         what: &'static str,
@@ -69,7 +77,9 @@ pub enum DatapathError {
     #[error("cannot load the eBPF object")]
     Load(#[source] aya::EbpfError),
     /// The kernel refused a program.
-    #[error("the kernel refused program {program} (Linux 5.18 is the oldest that can serve): is this process root, with CAP_BPF and CAP_NET_ADMIN?")]
+    #[error(
+        "the kernel refused program {program} (Linux 5.18 is the oldest that can serve): is this process root, with CAP_BPF and CAP_NET_ADMIN?"
+    )]
     Program {
         /// Its name.
         program: String,
@@ -95,7 +105,7 @@ pub enum DatapathError {
         source: aya::maps::MapError,
     },
     /// A system call.
-    #[error("{call} failed: {source}")]
+    #[error("{call} failed")]
     Syscall {
         /// Which.
         call: &'static str,

@@ -18,16 +18,8 @@ use super::{DatapathError, DeviceHooks, KernelStore, Pins, devices, place, sys};
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
 
 /// Maps of the object that are kept over restarts.
-const KEPT: [&str; 8] = [
-    "FRONTENDS",
-    "SERVICES",
-    "SLOTS",
-    "BACKENDS",
-    "AFFINITY",
-    "SOCKET_DIALLED",
-    "SOCKET_FLOWS",
-    "COUNTERS",
-];
+const KEPT: [&str; 8] =
+    ["FRONTENDS", "SERVICES", "SLOTS", "BACKENDS", "AFFINITY", "SOCKET_DIALLED", "SOCKET_FLOWS", "COUNTERS"];
 
 /// Where to attach and to pin.
 #[derive(Debug, Clone)]
@@ -55,7 +47,7 @@ pub struct Datapath {
 
 /// The names of all programs in the object.
 pub fn program_names() -> impl Iterator<Item = &'static str> {
-    HOOKS.into_iter().map(|(name, _)| name).chain(devices::PROGRAMS)
+    HOOKS.into_iter().map(|(name, _)| name)
 }
 
 /// Loads the programs, adopts pinned maps or makes new ones, attaches every hook of the cgroup. Run in the
@@ -67,6 +59,9 @@ pub fn program_names() -> impl Iterator<Item = &'static str> {
 pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     if OBJECT.is_empty() {
         return Err(DatapathError::NoObject);
+    }
+    if !rustix::process::geteuid().is_root() {
+        return Err(DatapathError::NotRoot);
     }
     let cgroup = place::open_cgroup(&options.cgroup)?;
     let pins = Pins::in_directory(&options.pin_dir);
@@ -89,7 +84,9 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
 
 fn attach_all(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), DatapathError> {
     // All are loaded before the first is attached: a kernel that refuses one is left as it was.
-    for name in program_names() {
+    let packet_programs: Vec<_> =
+        devices::PROGRAMS.into_iter().filter(|name| ebpf.program(name).is_some()).collect();
+    for name in program_names().chain(packet_programs) {
         attach::load(program(ebpf, name)?)
             .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;
     }
@@ -100,8 +97,7 @@ fn attach_all(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), Datapat
 }
 
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut aya::programs::Program, DatapathError> {
-    ebpf.program_mut(name)
-        .ok_or_else(|| DatapathError::Missing { what: "program", name: name.to_owned() })
+    ebpf.program_mut(name).ok_or_else(|| DatapathError::Missing { what: "program", name: name.to_owned() })
 }
 
 /// The cookie of this process's network namespace.
@@ -167,7 +163,8 @@ fn ensure_labels(path: &Path) -> Result<(), DatapathError> {
     }
     const NO_PREALLOC: u32 = 1;
     let error = |source| DatapathError::Map { what: "create", map: LABELS.to_owned(), source };
-    let labels = HashMap::<MapData, u32, ServiceLabel>::create(LABELS_CAPACITY, NO_PREALLOC).map_err(error)?;
+    let labels =
+        HashMap::<MapData, u32, ServiceLabel>::create(LABELS_CAPACITY, NO_PREALLOC).map_err(error)?;
     labels.pin(path).map_err(|source| DatapathError::Pin {
         what: "make",
         path: path.to_owned(),

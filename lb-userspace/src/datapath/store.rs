@@ -6,9 +6,7 @@ use std::path::Path;
 
 use aya::Pod;
 use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
-use lb_common::{
-    Backend, BackendId, Counter, Frontend, FrontendKey, Service, ServiceId, ServiceLabel,
-};
+use lb_common::{Backend, BackendId, Counter, Frontend, FrontendKey, Service, ServiceId, ServiceLabel};
 
 use super::array::MappedArray;
 use super::{DatapathError, Pins, sys};
@@ -74,9 +72,10 @@ impl Store for KernelStore {
     fn apply(&mut self, op: &Op) -> Result<(), StoreError> {
         match op {
             Op::PutBackend(id, backend) => in_array("BACKENDS", self.backends.set(id.number(), backend)),
-            Op::PutSlots(first, ids) => ids.iter().zip(*first..).try_for_each(|(id, slot)| {
-                in_array("SLOTS", self.slots.set(slot, &id.number()))
-            }),
+            Op::PutSlots(first, ids) => ids
+                .iter()
+                .zip(*first..)
+                .try_for_each(|(id, slot)| in_array("SLOTS", self.slots.set(slot, &id.number()))),
             Op::PutService(id, service) => in_array("SERVICES", self.services.set(id.number(), service)),
             Op::PutLabel(id, label) => {
                 self.labels.insert(id.number(), **label, 0).map_err(|error| store_error(LABELS, error))

@@ -142,10 +142,9 @@ impl<'a> Group<'a> {
         node: &'a NodeFacts,
         table: ServiceTable,
     ) -> Option<Self> {
-        let port_index = service
-            .ports
-            .iter()
-            .position(|port| port.name == table.key.port_name && port.protocol == table.key.protocol)?;
+        let port_index = service.ports.iter().position(|port| {
+            port.port == table.port && port.name == table.key.port_name && port.protocol == table.key.protocol
+        })?;
         let port = service.ports.get(port_index)?;
         let selection = endpoints::select(port, table.key.family, slices, node);
         let mut targets: Vec<Target<'a>> = selection

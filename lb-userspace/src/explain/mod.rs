@@ -4,7 +4,7 @@
 //! semantics (§0) on top of the same tables that the kernel gets. An answer is about the first packet of a
 //! flow; those that follow go where it went.
 //!
-//! Not here: reading files ([`manifests`] does), printing ([`draw`] and [`batch`] do).
+//! Not here: reading files (`manifests` does), printing (`draw` and `batch` do).
 
 mod answer;
 mod batch;

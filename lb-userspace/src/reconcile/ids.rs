@@ -97,7 +97,8 @@ impl Runs {
         if len == 0 {
             return Some(Run::default());
         }
-        let (first, free) = self.free.iter().map(|(first, free)| (*first, *free)).find(|(_, free)| *free >= len)?;
+        let (first, free) =
+            self.free.iter().map(|(first, free)| (*first, *free)).find(|(_, free)| *free >= len)?;
         self.free.remove(&first);
         if free > len {
             self.free.insert(first + len, free - len);

@@ -103,7 +103,8 @@ impl State {
         };
         let lists = [BackendFlags::IN_CLUSTER, BackendFlags::IN_LOCAL].map(|flag| members(&backends, flag));
         let Some([cluster, local]) = self.take_runs(&lists, old) else {
-            let fresh = backends.iter().filter(|(key, _)| !old.is_some_and(|old| old.backends.contains_key(key)));
+            let fresh =
+                backends.iter().filter(|(key, _)| !old.is_some_and(|old| old.backends.contains_key(key)));
             for (_, (id, _)) in fresh {
                 self.backend_ids.put_back(id.number());
             }

@@ -151,7 +151,8 @@ impl<S: Store> Reconciler<S> {
         if !planned.refused.is_empty() && self.state.has_resting() {
             self.run(std::mem::take(&mut planned.ops), &mut outcome);
             self.settle();
-            planned = self.state.plan(planned.refused.into_iter().map(|(table, _)| table).collect(), Vec::new());
+            planned =
+                self.state.plan(planned.refused.into_iter().map(|(table, _)| table).collect(), Vec::new());
         }
         let Planned { ops, refused } = planned;
         self.run(ops, &mut outcome);
@@ -302,9 +303,8 @@ impl State {
 
     /// An operation failed: it is remembered where it has to be tried again.
     fn failed(&mut self, op: &Op, error: &StoreError) -> Refusal {
-        let owner = |id: ServiceId| {
-            self.groups.iter().find(|(_, group)| group.id == id).map(|(key, _)| key.clone())
-        };
+        let owner =
+            |id: ServiceId| self.groups.iter().find(|(_, group)| group.id == id).map(|(key, _)| key.clone());
         let (service, what) = match op {
             Op::PutFrontend(key, frontend) => (owner(frontend.service()), format!("frontend {key}")),
             Op::RemoveFrontend(key) => (None, format!("removal of frontend {key}")),

@@ -166,15 +166,18 @@ fn lists_that_change_a_thousand_times_never_run_out_of_slots_or_backends() {
     }
 }
 
+/// Endpoints, a NodePort, an affinity timeout.
+type Wanted = (Vec<u8>, Option<u16>, u32);
+
 /// A sequence of worlds: for each step, which Service is replaced by what.
-fn steps() -> impl Strategy<Value = Vec<(u8, Option<(Vec<u8>, Option<u16>, u32)>)>> {
+fn steps() -> impl Strategy<Value = Vec<(u8, Option<Wanted>)>> {
     let endpoints = proptest::collection::vec(1_u8..12, 0..6);
     let node_port = proptest::option::of(30_000_u16..30_003);
     let affinity = prop_oneof![Just(0), Just(60)];
     proptest::collection::vec((1_u8..5, proptest::option::of((endpoints, node_port, affinity))), 1..30)
 }
 
-fn make(number: u8, wanted: &(Vec<u8>, Option<u16>, u32)) -> ServiceTable {
+fn make(number: u8, wanted: &Wanted) -> ServiceTable {
     let (endpoints, node_port, affinity_seconds) = wanted;
     let table = ServiceTable { affinity_seconds: *affinity_seconds, ..table(number, endpoints) };
     node_port.map_or(table.clone(), |port| with_node_port(table, port))

@@ -157,8 +157,10 @@ fn row_of_table(table: &ServiceTable) -> ServiceRow {
         let kind = flags.kind().filter(|kind| is_way_in(*kind))?;
         // Loopback is an address of every node, and tells nothing of this one.
         let address: IpAddr = key.addr().into();
-        (!address.is_loopback())
-            .then(|| Frontend { kind: kind.name().to_owned(), address: SocketAddr::new(address, key.port().number()) })
+        (!address.is_loopback()).then(|| Frontend {
+            kind: kind.name().to_owned(),
+            address: SocketAddr::new(address, key.port().number()),
+        })
     });
     let endpoints = table.backends.iter().map(|(key, state)| Endpoint {
         address: SocketAddr::new(key.addr.into(), key.port.number()),

@@ -8,6 +8,7 @@ mod bind;
 mod churn;
 mod cluster_ip;
 mod datagrams;
+mod devices;
 mod families;
 mod harness;
 mod manifests;

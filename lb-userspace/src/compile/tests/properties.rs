@@ -13,7 +13,7 @@ use crate::model::{
     ServicePort, ServiceType, SlicePort, TargetPort, TrafficPolicy,
 };
 
-/// Few addresses, so that they meet; special ones among them.
+/// Few addresses, names and numbers, so that they meet; special ones among them.
 pub(crate) fn address() -> impl Strategy<Value = IpAddr> {
     prop_oneof![
         8 => (1_u8..5).prop_map(|last| IpAddr::from([10, 244, 1, last])),
@@ -24,11 +24,15 @@ pub(crate) fn address() -> impl Strategy<Value = IpAddr> {
 }
 
 fn name() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["", "a", "b"]).prop_map(str::to_owned)
+    prop_oneof![6 => Just(""), 2 => Just("a"), 1 => Just("b")].prop_map(str::to_owned)
+}
+
+pub(crate) fn number() -> impl Strategy<Value = u16> {
+    prop_oneof![1 => Just(0_u16), 6 => Just(80), 3 => Just(31_000)]
 }
 
 pub(crate) fn proto() -> impl Strategy<Value = Proto> {
-    prop::sample::select(vec![Proto::TCP, Proto::UDP, Proto::SCTP, Proto::ANY])
+    prop_oneof![8 => Just(Proto::TCP), 2 => Just(Proto::UDP), 1 => Just(Proto::SCTP), 1 => Just(Proto::ANY)]
 }
 
 fn family() -> impl Strategy<Value = Family> {
@@ -40,7 +44,8 @@ fn hints() -> impl Strategy<Value = Vec<String>> {
 }
 
 fn endpoint() -> impl Strategy<Value = Endpoint> {
-    (address(), any::<[bool; 3]>(), prop::option::of(name()), hints(), hints()).prop_map(
+    let conditions = prop_oneof![2 => Just([true, true, false]), 1 => any::<[bool; 3]>()];
+    (address(), conditions, prop::option::of(name()), hints(), hints()).prop_map(
         |(address, [ready, serving, terminating], node, zone_hints, node_hints)| Endpoint {
             address,
             ready,
@@ -55,9 +60,9 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
 }
 
 pub(crate) fn any_slice() -> impl Strategy<Value = EndpointSlice> {
-    let port = (name(), proto(), prop::sample::select(vec![0_u16, 80, 81]))
-        .prop_map(|(name, protocol, port)| SlicePort { name, protocol, port });
-    let ports = prop::collection::vec(port, 0..3);
+    let port =
+        (name(), proto(), number()).prop_map(|(name, protocol, port)| SlicePort { name, protocol, port });
+    let ports = prop::collection::vec(port, 1..4);
     (name(), family(), ports, prop::collection::vec(endpoint(), 0..6)).prop_map(
         |(name, family, ports, endpoints)| EndpointSlice {
             name: ObjectName::new("default", name),
@@ -74,8 +79,7 @@ fn policy() -> impl Strategy<Value = TrafficPolicy> {
 }
 
 pub(crate) fn any_service() -> impl Strategy<Value = Service> {
-    let number = prop::sample::select(vec![0_u16, 80, 31000]);
-    let port = (name(), proto(), number.clone(), prop::option::of(number)).prop_map(
+    let port = (name(), proto(), number(), prop::option::of(number())).prop_map(
         |(name, protocol, port, node_port)| ServicePort {
             name,
             protocol,
@@ -89,9 +93,9 @@ pub(crate) fn any_service() -> impl Strategy<Value = Service> {
     let ranges = prop::sample::select(vec!["10.0.0.0/8", "10.244.1.2/32", "fd00::/8", "0.0.0.0/0"]);
     let addresses = || prop::collection::vec(address(), 0..3);
     let spec = (
-        prop::sample::select(ServiceType::ALL.to_vec()),
+        prop_oneof![8 => prop::sample::select(ServiceType::ALL[..3].to_vec()), 1 => Just(ServiceType::ExternalName)],
         addresses(),
-        prop::collection::vec(port, 0..4),
+        prop::collection::vec(port, 1..4),
         addresses(),
         prop::collection::vec(ingress, 0..3),
         prop::option::of(prop::collection::vec(ranges.prop_map(net), 0..3)),

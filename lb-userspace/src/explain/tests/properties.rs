@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::compile::compile;
-use crate::compile::tests::properties::{address, any_node, any_service, any_slice, proto};
+use crate::compile::tests::properties::{address, any_node, any_service, any_slice, number, proto};
 use crate::model::ObjectName;
 
 /// Up to four Services and their slices, so that they claim each other's addresses.
-fn any_world() -> impl Strategy<Value = World> {
+pub(super) fn any_world() -> impl Strategy<Value = World> {
     let services = prop::collection::vec((any_service(), prop::option::of(0_i64..3)), 0..4);
-    let slices = prop::collection::vec(any_slice(), 0..6);
+    let slices = prop::collection::vec(any_slice(), 0..16);
     (services, slices).prop_map(|(services, slices)| {
         let name = |index: usize| format!("web-{index}");
         let services = services.into_iter().enumerate().map(|(index, (service, created))| Service {
@@ -35,7 +35,7 @@ proptest! {
         src in address(),
         dst in address(),
         proto in proto(),
-        dport in prop::sample::select(vec![0_u16, 80, 31000]),
+        dport in number(),
     ) {
         let Ok(question) = Question::new(src, proto, dst, dport) else { return Ok(()) };
         let answer = Index::new(&world, &node, &[]).explain(&question);

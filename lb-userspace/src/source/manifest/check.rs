@@ -27,7 +27,7 @@ pub fn check(dir: &Path, config: Config, state_file: Option<&Path>) -> Result<Ch
     let ledger = state_file.map(state_file::read).transpose()?.unwrap_or_default();
     let files = match read_directory(dir) {
         Ok(files) => files,
-        Err(problem) => return Ok(Checked { problems: vec![problem], ..Checked::default() }),
+        Err(problem) => return Ok(Checked { problems: vec![*problem], ..Checked::default() }),
     };
     let outcome = ManifestState::new(config, ledger).load(&files);
     let mut world = World::default();

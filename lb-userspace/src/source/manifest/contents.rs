@@ -50,11 +50,11 @@ impl Place<'_> {
 pub(super) fn contents(file: &str, bytes: &Result<Vec<u8>, String>, config: &Config) -> Contents {
     let documents = match bytes {
         Ok(bytes) => parse::documents(file, bytes),
-        Err(message) => Err(Problem::of_file(file, message)),
+        Err(message) => Err(Box::new(Problem::of_file(file, message))),
     };
     let documents = match documents {
         Ok(documents) => documents,
-        Err(problem) => return Contents { problems: vec![problem], ..Contents::default() },
+        Err(problem) => return Contents { problems: vec![*problem], ..Contents::default() },
     };
     let mut contents = Contents { is_whole: true, ..Contents::default() };
     for document in documents {
@@ -130,10 +130,10 @@ pub fn found(files: &Files) -> (Vec<Found>, Vec<Problem>) {
     for (file, bytes) in files {
         let documents = match bytes {
             Ok(bytes) => parse::documents(file, bytes),
-            Err(message) => Err(Problem::of_file(file, message)),
+            Err(message) => Err(Box::new(Problem::of_file(file, message))),
         };
         let documents = documents.unwrap_or_else(|problem| {
-            problems.push(problem);
+            problems.push(*problem);
             vec![]
         });
         for document in documents {

@@ -25,7 +25,7 @@ pub type Files = BTreeMap<String, Result<Vec<u8>, String>>;
 /// # Errors
 ///
 /// The directory can't be listed. A file that can't be read is an entry like another.
-pub fn read_directory(dir: &Path) -> Result<Files, Problem> {
+pub fn read_directory(dir: &Path) -> Result<Files, Box<Problem>> {
     for _ in 1..ATTEMPTS {
         let version = version(dir);
         let files = read_once(dir)?;
@@ -42,9 +42,10 @@ fn version(dir: &Path) -> Option<PathBuf> {
     fs::read_link(dir.join("..data")).ok()
 }
 
-fn read_once(dir: &Path) -> Result<Files, Problem> {
-    let of_directory =
-        |error: io::Error| Problem::of_file(dir.display().to_string(), format!("can't be read: {error}"));
+fn read_once(dir: &Path) -> Result<Files, Box<Problem>> {
+    let of_directory = |error: io::Error| {
+        Box::new(Problem::of_file(dir.display().to_string(), format!("can't be read: {error}")))
+    };
     let mut files = Files::new();
     for entry in fs::read_dir(dir).map_err(of_directory)? {
         let entry = entry.map_err(of_directory)?;

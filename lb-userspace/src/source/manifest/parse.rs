@@ -19,33 +19,34 @@ pub(super) struct Document {
 /// # Errors
 ///
 /// The file as a whole is not one: where it goes wrong decides what else would be understood, so nothing is.
-pub(super) fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Document>, Problem> {
+pub(super) fn documents(file: &str, bytes: &[u8]) -> Result<Vec<Document>, Box<Problem>> {
     if bytes.is_empty() {
         // Many programs truncate a file first and write it then. Taking this for «nothing here» would take
         // Services away for as long as that lasts.
-        return Err(Problem::of_file(file, "is empty: delete it to take away what it held"));
+        return Err(Problem::of_file(file, "is empty: delete it to take away what it held").into());
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
-        Problem { line: Some(line), ..Problem::of_file(file, "is not UTF-8") }
+        Box::new(Problem { line: Some(line), ..Problem::of_file(file, "is not UTF-8") })
     })?;
     if file.ends_with(".json") { json(file, text) } else { yaml(file, text) }
 }
 
-fn json(file: &str, text: &str) -> Result<Vec<Document>, Problem> {
+fn json(file: &str, text: &str) -> Result<Vec<Document>, Box<Problem>> {
     serde_json::Deserializer::from_str(text.trim_start_matches('\u{feff}'))
         .into_iter()
         .filter(|value| !matches!(value, Ok(Value::Null)))
         .map(|value| match value {
             Ok(value) => Ok(Document { line: None, value }),
             Err(error) => {
-                Err(Problem { line: Some(error.line() as u64), ..Problem::of_file(file, error.to_string()) })
+                let line = Some(error.line() as u64);
+                Err(Box::new(Problem { line, ..Problem::of_file(file, error.to_string()) }))
             }
         })
         .collect()
 }
 
-fn yaml(file: &str, text: &str) -> Result<Vec<Document>, Problem> {
+fn yaml(file: &str, text: &str) -> Result<Vec<Document>, Box<Problem>> {
     let options = serde_saphyr::options! {
         // `yes` and `on` are text: YAML 1.2.
         strict_booleans: true,
@@ -62,7 +63,10 @@ fn yaml(file: &str, text: &str) -> Result<Vec<Document>, Problem> {
     let values =
         serde_saphyr::from_multiple_with_options::<Spanned<Value>>(text, options).map_err(|error| {
             let message = UserMessageFormatter.format_message(error.without_snippet()).into_owned();
-            Problem { line: error.location().map(|at| at.line()), ..Problem::of_file(file, message) }
+            Box::new(Problem {
+                line: error.location().map(|at| at.line()),
+                ..Problem::of_file(file, message)
+            })
         })?;
     Ok(values
         .into_iter()

@@ -66,10 +66,10 @@ pub async fn watch(
             (reader, event)
         })
         .await;
-        if let Some(event) = event {
-            if sender.send(event).await.is_err() {
-                return Ok(());
-            }
+        if let Some(event) = event
+            && sender.send(event).await.is_err()
+        {
+            return Ok(());
         }
         tokio::select! {
             () = sender.closed() => return Ok(()),
@@ -132,7 +132,7 @@ impl Reader {
                 }
                 self.notes = outcome.notes;
             }
-            Err(problem) => event.problems = vec![problem],
+            Err(problem) => event.problems = vec![*problem],
         }
         event.problems.extend(self.save());
         let is_news =

@@ -165,3 +165,6 @@ fn policy(text: Option<&str>) -> TrafficPolicy {
 fn port(number: Option<i32>) -> Option<u16> {
     number.and_then(|number| u16::try_from(number).ok()).filter(|number| *number != 0)
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,3 +94,6 @@ fn endpoint(from: &api::Endpoint, address: IpAddr) -> Endpoint {
         pod: pod.and_then(|pod| pod.name.clone()),
     }
 }
+
+#[cfg(test)]
+mod tests;
