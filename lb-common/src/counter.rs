@@ -30,11 +30,50 @@ pub enum Counter {
     /// A dial rewritten although what was dialled could not be remembered (no memory for the socket's
     /// storage or the flow table): the application sees the backend's address.
     NotRemembered = 10,
+    /// A packet from a client rewritten toward its backend.
+    TcForward = 11,
+    /// A packet from a backend rewritten toward its client.
+    TcReply = 12,
+    /// A flow begun on the packet path.
+    NewFlow = 13,
+    /// A flow that both sides have been heard of, moved to `FLOWS`.
+    AssuredFlow = 14,
+    /// A flow that `FLOWS` had no room for: it lives on in `NEW_FLOWS`, where a flood may push it out.
+    FlowTableFull = 15,
+    /// A packet dropped because no masquerade port was free toward its backend.
+    MasqueradeExhausted = 16,
+    /// A TCP segment answered with RST (NOE-01, CIP-03, or of no known flow).
+    RefusedRst = 17,
+    /// A packet answered with ICMP port unreachable (NOE-01, CIP-03).
+    RefusedIcmp = 18,
+    /// An ICMP echo request to a Service address answered.
+    EchoAnswered = 19,
+    /// A later fragment for a Service address dropped because the first was not seen.
+    FragmentUnknown = 20,
+    /// A packet whose TTL or hop limit ended here, answered with ICMP time exceeded.
+    TtlExpired = 21,
+    /// A packet too big for the way to its backend or client, answered with ICMP fragmentation needed or
+    /// packet too big.
+    TooBig = 22,
+    /// A packet for a Service or of a flow dropped because it contradicts itself.
+    Malformed = 23,
+    /// A rewritten packet dropped because the node has no route to its new destination.
+    NoRoute = 24,
+    /// A TCP segment or SCTP packet to a frontend that neither begins a flow nor is of one.
+    NoFlow = 25,
+    /// An ICMP error rewritten, with the packet in it.
+    IcmpError = 26,
+    /// A datagram of a flow whose backend is gone, sent to another (CT-01).
+    StaleFlow = 27,
+    /// A packet dropped because it is for an address of Services that no Service has (CIP-04).
+    UnallocatedAddress = 28,
+    /// A packet to be refused that could not be answered: dropped.
+    Unanswered = 29,
 }
 
 impl Counter {
     /// All of them, in order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 30] = [
         Self::SocketConnect,
         Self::SocketSend,
         Self::SocketReceive,
@@ -46,6 +85,25 @@ impl Counter {
         Self::NodePortTaken,
         Self::Inconsistent,
         Self::NotRemembered,
+        Self::TcForward,
+        Self::TcReply,
+        Self::NewFlow,
+        Self::AssuredFlow,
+        Self::FlowTableFull,
+        Self::MasqueradeExhausted,
+        Self::RefusedRst,
+        Self::RefusedIcmp,
+        Self::EchoAnswered,
+        Self::FragmentUnknown,
+        Self::TtlExpired,
+        Self::TooBig,
+        Self::Malformed,
+        Self::NoRoute,
+        Self::NoFlow,
+        Self::IcmpError,
+        Self::StaleFlow,
+        Self::UnallocatedAddress,
+        Self::Unanswered,
     ];
 
     /// Its place in `COUNTERS`.
@@ -68,6 +126,25 @@ impl Counter {
             Self::NodePortTaken => "node-port-taken",
             Self::Inconsistent => "inconsistent",
             Self::NotRemembered => "not-remembered",
+            Self::TcForward => "tc-forward",
+            Self::TcReply => "tc-reply",
+            Self::NewFlow => "new-flow",
+            Self::AssuredFlow => "assured-flow",
+            Self::FlowTableFull => "flow-table-full",
+            Self::MasqueradeExhausted => "masquerade-exhausted",
+            Self::RefusedRst => "refused-rst",
+            Self::RefusedIcmp => "refused-icmp",
+            Self::EchoAnswered => "echo-answered",
+            Self::FragmentUnknown => "fragment-unknown",
+            Self::TtlExpired => "ttl-expired",
+            Self::TooBig => "too-big",
+            Self::Malformed => "malformed",
+            Self::NoRoute => "no-route",
+            Self::NoFlow => "no-flow",
+            Self::IcmpError => "icmp-error",
+            Self::StaleFlow => "stale-flow",
+            Self::UnallocatedAddress => "unallocated-address",
+            Self::Unanswered => "unanswered",
         }
     }
 }

@@ -5,8 +5,8 @@
 use core::mem::{align_of, size_of};
 
 use crate::{
-    Addr, Affinity, AffinityKey, Backend, Dialled, Frontend, FrontendKey, List, Port, Service, ServiceLabel,
-    SocketFlow, SocketFlowKey,
+    Addr, Affinity, AffinityKey, Backend, Dialled, Flow, FlowKey, Fragment, FragmentKey, Frontend,
+    FrontendKey, List, NodeConfig, Port, RangeKey, Service, ServiceLabel, SocketFlow, SocketFlowKey,
 };
 
 /// Part of the name of the directory that maps are pinned in: pins of another version are never adopted
@@ -26,5 +26,11 @@ const _: () = {
     assert!(size_of::<Affinity>() == 16 && align_of::<Affinity>() == 8);
     assert!(size_of::<SocketFlow>() == 40 && align_of::<SocketFlow>() == 8);
     assert!(size_of::<Dialled>() == 64 && align_of::<Dialled>() == 8);
+    assert!(size_of::<FlowKey>() == 40 && align_of::<FlowKey>() == 4);
+    assert!(size_of::<Flow>() == 60 && align_of::<Flow>() == 4);
+    assert!(size_of::<FragmentKey>() == 40 && align_of::<FragmentKey>() == 4);
+    assert!(size_of::<Fragment>() == 8 && align_of::<Fragment>() == 4);
+    assert!(size_of::<RangeKey>() == 20 && align_of::<RangeKey>() == 4);
+    assert!(size_of::<NodeConfig>() == 48 && align_of::<NodeConfig>() == 4);
     assert!(size_of::<SocketFlowKey>() == 32 && align_of::<SocketFlowKey>() == 8);
 };

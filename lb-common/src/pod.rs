@@ -2,8 +2,8 @@
 #![expect(unsafe_code, reason = "aya::Pod is an unsafe trait; this is the one place that implements it")]
 
 use crate::{
-    Affinity, AffinityKey, Backend, Dialled, Frontend, FrontendKey, Service, ServiceLabel, SocketFlow,
-    SocketFlowKey,
+    Affinity, AffinityKey, Backend, Dialled, Flow, FlowKey, Fragment, FragmentKey, Frontend, FrontendKey,
+    NodeConfig, RangeKey, Service, ServiceLabel, SocketFlow, SocketFlowKey,
 };
 
 macro_rules! pod {
@@ -19,8 +19,14 @@ pod!(
     AffinityKey,
     Backend,
     Dialled,
+    Flow,
+    FlowKey,
+    Fragment,
+    FragmentKey,
     Frontend,
     FrontendKey,
+    NodeConfig,
+    RangeKey,
     Service,
     ServiceLabel,
     SocketFlow,

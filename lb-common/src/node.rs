@@ -1,0 +1,185 @@
+//! `NODE`: what the packet path must know of the node. One element, mapped into userspace, for addresses may
+//! change while programs run.
+
+use crate::{Addr, Port};
+
+/// What the node is and wants.
+#[repr(transparent)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
+pub struct NodeFlags(u32);
+
+impl NodeFlags {
+    /// Echo requests to Service addresses are answered (`--no-vip-ping` leaves it off).
+    pub const VIP_PING: Self = Self(1 << 0);
+    /// The kernel's `bpf_fib_lookup` tells the source address of a route (`BPF_FIB_LOOKUP_SRC`, Linux 6.7).
+    pub const FIB_SOURCE: Self = Self(1 << 1);
+    /// The kernel's `bpf_l4_csum_replace` knows `BPF_F_IPV6` (Linux 6.16).
+    pub const CHECKSUM_IPV6: Self = Self(1 << 2);
+    /// `RANGES` has networks of pods.
+    pub const POD_RANGES: Self = Self(1 << 3);
+    /// `RANGES` has networks of ClusterIPs.
+    pub const CLUSTER_IP_RANGES: Self = Self(1 << 4);
+
+    /// No flag.
+    pub const fn empty() -> Self {
+        Self(0)
+    }
+
+    /// Both.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Both where `condition` holds, else as it was.
+    #[must_use]
+    pub const fn with_if(self, condition: bool, other: Self) -> Self {
+        if condition { self.with(other) } else { self }
+    }
+
+    /// Whether all of `other` is set.
+    #[inline(always)]
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A range of ports, both ends included, in host order: 4 bytes. `first` above `last` is no port.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct PortRange {
+    first: u16,
+    last: u16,
+}
+
+impl PortRange {
+    /// No port.
+    pub const EMPTY: Self = Self { first: 1, last: 0 };
+
+    /// `first` to `last`, both included.
+    pub const fn new(first: u16, last: u16) -> Self {
+        Self { first, last }
+    }
+
+    /// How many ports there are.
+    #[inline(always)]
+    pub const fn len(&self) -> u32 {
+        (self.last as u32 + 1).saturating_sub(self.first as u32)
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The first port.
+    pub const fn first(&self) -> u16 {
+        self.first
+    }
+
+    /// The last port.
+    pub const fn last(&self) -> u16 {
+        self.last
+    }
+
+    /// Whether `port` is one of them.
+    #[inline(always)]
+    pub const fn contains(&self, port: Port) -> bool {
+        let port = port.number();
+        self.first <= port && port <= self.last
+    }
+}
+
+/// The one element of `NODE`: 48 bytes, a multiple of eight, so that it can be written by words.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NodeConfig {
+    /// In place of clients that a remote backend may not see, where the route's own is not known.
+    masquerade_v4: Addr,
+    masquerade_v6: Addr,
+    /// Ports that neither the kernel gives to sockets nor Kubernetes to Services.
+    ports: [PortRange; 2],
+    flags: NodeFlags,
+    pad: u32,
+}
+
+impl NodeConfig {
+    /// [`Addr::UNSPECIFIED`] where the node has no address of the family: nothing is masqueraded then.
+    pub const fn new(
+        masquerade_v4: Addr,
+        masquerade_v6: Addr,
+        ports: [PortRange; 2],
+        flags: NodeFlags,
+    ) -> Self {
+        Self { masquerade_v4, masquerade_v6, ports, flags, pad: 0 }
+    }
+
+    /// The address put in place of clients, of the family of `like`.
+    #[inline(always)]
+    pub const fn masquerade(&self, like: Addr) -> Addr {
+        if like.is_v4() { self.masquerade_v4 } else { self.masquerade_v6 }
+    }
+
+    /// Whether an answer to a masqueraded packet may have `port`.
+    #[inline(always)]
+    pub const fn is_masquerade_port(&self, port: Port) -> bool {
+        self.ports[0].contains(port) || self.ports[1].contains(port)
+    }
+
+    /// How many ports there are to masquerade with.
+    #[inline(always)]
+    pub const fn port_count(&self) -> u32 {
+        self.ports[0].len() + self.ports[1].len()
+    }
+
+    /// The port of that number, counted through both ranges; `number` is below [`Self::port_count`].
+    #[inline(always)]
+    pub const fn port(&self, number: u32) -> Port {
+        let in_first = self.ports[0].len();
+        if number < in_first {
+            Port::new((self.ports[0].first as u32 + number) as u16)
+        } else {
+            Port::new((self.ports[1].first as u32 + (number - in_first)) as u16)
+        }
+    }
+
+    /// The ranges.
+    pub const fn ports(&self) -> [PortRange; 2] {
+        self.ports
+    }
+
+    /// See [`NodeFlags`].
+    #[inline(always)]
+    pub const fn flags(&self) -> NodeFlags {
+        self.flags
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(ports: [PortRange; 2]) -> NodeConfig {
+        NodeConfig::new(Addr::UNSPECIFIED, Addr::UNSPECIFIED, ports, NodeFlags::empty())
+    }
+
+    #[test]
+    fn ports_are_numbered_through_both_ranges() {
+        let config = config([PortRange::new(1024, 29_999), PortRange::new(61_000, 65_535)]);
+        assert_eq!(config.port_count(), 28_976 + 4_536);
+        for (number, port) in [(0, 1024), (28_975, 29_999), (28_976, 61_000), (33_511, 65_535)] {
+            assert_eq!(config.port(number), Port::new(port));
+            assert!(config.is_masquerade_port(Port::new(port)));
+        }
+        for port in [0, 1023, 30_000, 60_999] {
+            assert!(!config.is_masquerade_port(Port::new(port)), "{port}");
+        }
+    }
+
+    #[test]
+    fn an_empty_range_has_no_port() {
+        let config = config([PortRange::EMPTY, PortRange::EMPTY]);
+        assert_eq!(config.port_count(), 0);
+        assert!((0..=u16::MAX).all(|port| !config.is_masquerade_port(Port::new(port))));
+    }
+}
