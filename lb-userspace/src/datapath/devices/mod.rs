@@ -120,7 +120,11 @@ impl DeviceHooks {
             }
             return Ok(status);
         }
-        for hook in [INGRESS, EGRESS].into_iter().filter(|hook| self.ebpf.program(hook.program).is_some()) {
+        for hook in [INGRESS, EGRESS] {
+            if self.ebpf.program(hook.program).is_none() {
+                status.add_why(&format!("{}: there is no packet program in this build", hook.name));
+                continue;
+            }
             match self.attach(device, hook, &mut status.made_qdisc) {
                 Ok(state) => *status.hook_mut(hook.name) = state,
                 Err(error) => status.add_why(&format!("{}: {}", hook.name, one_line(&error))),
