@@ -5,10 +5,11 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, MapInfo};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, MapInfo};
+use aya::pin::PinError;
 use aya::{Ebpf, EbpfLoader};
 use aya_obj::Object;
-use lb_common::ServiceLabel;
+use lb_common::{FILTER_WORDS, Flow, FlowKey, NodeConfig, RangeKey, ServiceLabel};
 
 use super::attach::{self, HOOKS};
 use super::store::{LABELS, LABELS_CAPACITY};
@@ -76,6 +77,7 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     }
     let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
     ensure_labels(&pins.map(LABELS))?;
+    ensure_packet_maps(&pins)?;
     attach_all(&mut ebpf, &cgroup, &pins)?;
     let store = KernelStore::open(&pins)?;
     let devices = DeviceHooks::new(ebpf, &pins, options.no_tcx)?;
@@ -169,5 +171,34 @@ fn ensure_labels(path: &Path) -> Result<(), DatapathError> {
         what: "make",
         path: path.to_owned(),
         source: std::io::Error::other(source),
+    })
+}
+
+/// The maps of the packet path, where the object has no packet programs.
+fn ensure_packet_maps(pins: &Pins) -> Result<(), DatapathError> {
+    const NO_PREALLOC: u32 = 1;
+    const MMAPABLE: u32 = 1 << 10;
+    ensure(pins, "FILTER", || Array::<MapData, u64>::create(FILTER_WORDS, MMAPABLE), Array::pin)?;
+    ensure(pins, "NODE", || Array::<MapData, NodeConfig>::create(1, MMAPABLE), Array::pin)?;
+    ensure(pins, "RANGES", || LpmTrie::<MapData, RangeKey, u8>::create(1 << 16, NO_PREALLOC), LpmTrie::pin)?;
+    ensure(pins, "FLOWS", || HashMap::<MapData, FlowKey, Flow>::create(1 << 19, NO_PREALLOC), HashMap::pin)?;
+    ensure(pins, "NEW_FLOWS", || HashMap::<MapData, FlowKey, Flow>::create(1 << 17, NO_PREALLOC), HashMap::pin)
+}
+
+fn ensure<M>(
+    pins: &Pins,
+    name: &str,
+    create: impl FnOnce() -> Result<M, MapError>,
+    pin: impl FnOnce(M, PathBuf) -> Result<(), PinError>,
+) -> Result<(), DatapathError> {
+    let path = pins.map(name);
+    if path.exists() {
+        return Ok(());
+    }
+    let map = create().map_err(|source| DatapathError::Map { what: "create", map: name.to_owned(), source })?;
+    pin(map, path.clone()).map_err(|error| DatapathError::Pin {
+        what: "make",
+        path,
+        source: std::io::Error::other(error),
     })
 }

@@ -9,14 +9,16 @@
 //! of a service is a run of slots whose backends are written; a number is not given to another while a
 //! program may still read it as its old owner's.
 
+mod filter;
 mod ids;
 #[cfg(test)]
 mod memory;
 mod op;
 mod plan;
+mod ranges;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use op::{Capacity, Observed, Op, Store, StoreError};
-pub use state::{Outcome, Reconciler, Refusal};
+pub use op::{Capacity, Observed, Op, Range, Store, StoreError};
+pub use state::{NodePath, Outcome, Reconciler, Refusal};

@@ -1,19 +1,19 @@
 //! One change of the tables → operations in an order of which every prefix is valid:
 //!
-//! 1. *build*: backends, slots, labels, then the word that points at them;
+//! 1. *build*: bits of the filter, backends, slots, labels, then the word that points at them, and ranges;
 //! 2. *switch*: frontends put, then frontends removed;
-//! 3. *dismantle*: marks on backends that nothing chooses any more, labels of Services that are gone.
+//! 3. *dismantle*: marks on backends that nothing chooses any more, labels of Services that are gone, ranges.
 //!
 //! What is given up is freed only later, when no program can read it: [`super::Reconciler::settle`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
-    Backend, BackendFlags, BackendId, Frontend, FrontendKey, FrontendKind, List, Service, ServiceId,
+    Backend, BackendFlags, BackendId, Frontend, FrontendKey, FrontendKind, List, RangeSet, Service, ServiceId,
     ServiceLabel,
 };
 
-use super::Op;
+use super::{Op, Range};
 use super::state::{Group, State, run};
 use crate::compile::claims::{Claim, winner};
 use crate::tables::{BackendKey, BackendState, ServiceKey, ServiceTable};
@@ -51,10 +51,13 @@ impl State {
         }
         self.switch(&touched, &mut phases);
         phases.dismantle.extend(self.unsettled_labels.iter().map(|id| Op::RemoveLabel(*id)));
-        let Phases { mut build, switch, dismantle } = phases;
-        build.extend(switch);
-        build.extend(dismantle);
-        Planned { ops: build, refused }
+        let (put_ranges, remove_ranges) = self.ranges.plan();
+        let Phases { build, switch, dismantle } = phases;
+        let mut ops = self.filter.wanted();
+        for part in [build, put_ranges, switch, dismantle, remove_ranges] {
+            ops.extend(part);
+        }
+        Planned { ops, refused }
     }
 
     fn put(
@@ -71,9 +74,14 @@ impl State {
             }
             return built.map(|_| ());
         };
+        for (_, backend) in group.backends.values() {
+            self.filter.own_backend(backend, table.key.protocol);
+        }
         if let Some(old) = &old {
             self.give_up(old, &group, phases);
         }
+        let before = old.as_ref().map(|old| &old.ranges);
+        self.ranges.change(before.unwrap_or(&BTreeSet::new()), &group.ranges);
         self.claim(table, old.as_ref(), touched);
         self.groups.insert(table.key.clone(), group);
         Ok(())
@@ -127,6 +135,7 @@ impl State {
             backends,
             lists,
             frontends: table.frontends.clone(),
+            ranges: ranges(table, id),
         };
         write_build(&group, old, &mut phases.build);
         Ok(group)
@@ -199,6 +208,7 @@ impl State {
             }
         }
         for (key, (id, backend)) in &old.backends {
+            self.filter.disown_backend(backend, old.label.proto());
             match new.backends.get(key) {
                 Some((_, after)) if !after.flags().has(backend.flags()) => {
                     phases.dismantle.push(Op::PutBackend(*id, *after));
@@ -224,8 +234,10 @@ impl State {
             touched.insert(*frontend);
         }
         for (id, backend) in group.backends.values() {
+            self.filter.disown_backend(backend, group.label.proto());
             self.retire(*id, backend, phases);
         }
+        self.ranges.change(&group.ranges, &BTreeSet::new());
         self.runs.rest(run(group.service.cluster()));
         self.runs.rest(run(group.service.local()));
         self.service_ids.rest(group.id.number());
@@ -242,6 +254,9 @@ impl State {
         for (frontend, flags) in &table.frontends {
             let claim = Claim::new(table, flags.kind().unwrap_or(FrontendKind::ClusterIp));
             let claims = self.claims.entry(*frontend).or_default();
+            if claims.is_empty() {
+                self.filter.own_frontend(frontend);
+            }
             let known = claims.insert(table.key.clone(), claim.clone());
             let same_flags = old.and_then(|old| old.frontends.get(frontend)) == Some(flags);
             if known != Some(claim) || !same_flags {
@@ -255,6 +270,7 @@ impl State {
             claims.remove(key);
             if claims.is_empty() {
                 self.claims.remove(frontend);
+                self.filter.disown_frontend(frontend);
             }
         }
     }
@@ -319,6 +335,12 @@ fn flags(state: BackendState) -> BackendFlags {
         .with_if(state.in_cluster, BackendFlags::IN_CLUSTER)
         .with_if(state.in_local, BackendFlags::IN_LOCAL)
         .with_if(state.on_node, BackendFlags::ON_NODE)
+}
+
+/// The source ranges of a Service port; none where anybody may dial.
+fn ranges(table: &ServiceTable, id: ServiceId) -> BTreeSet<Range> {
+    let nets = table.source_ranges.iter().flatten();
+    nets.map(|net| Range::new(RangeSet::sources(id), net)).collect()
 }
 
 fn label(table: &ServiceTable) -> ServiceLabel {

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
-    Backend, BackendFlags, BackendId, Frontend, FrontendFlags, FrontendKey, Service, ServiceId, ServiceLabel,
+    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendFlags, FrontendKey, NodeConfig, Service,
+    ServiceId, ServiceLabel,
 };
 
+use super::filter::Filter;
 use super::ids::{Ids, Run, Runs};
 use super::plan::Planned;
-use super::{Capacity, Observed, Op, Store, StoreError};
+use super::ranges::Ranges;
+use super::{Capacity, Observed, Op, Range, Store, StoreError};
 use crate::compile::claims::Claim;
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
@@ -25,6 +28,19 @@ pub(super) struct Group {
     pub(super) lists: [Vec<BackendId>; 2],
     /// What it wants; whether it has them is in `State::installed`.
     pub(super) frontends: BTreeMap<FrontendKey, FrontendFlags>,
+    /// Its source ranges.
+    pub(super) ranges: BTreeSet<Range>,
+}
+
+/// What the packet path is to know of the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePath {
+    /// `NODE`
+    pub config: NodeConfig,
+    /// Every address that the node may masquerade with.
+    pub addresses: BTreeSet<Addr>,
+    /// Networks of the cluster.
+    pub ranges: BTreeSet<Range>,
 }
 
 /// Something that could not be put in force.
@@ -63,6 +79,10 @@ pub(super) struct State {
     pub(super) unsettled: BTreeSet<FrontendKey>,
     /// Labels that nobody has any more and that could not be removed yet.
     pub(super) unsettled_labels: BTreeSet<ServiceId>,
+    pub(super) filter: Filter,
+    pub(super) ranges: Ranges,
+    /// What the packet path was told of the node.
+    node: Option<NodePath>,
 }
 
 /// Keeps the maps as the tables say.
@@ -82,8 +102,17 @@ impl<S: Store> Reconciler<S> {
     ///
     /// Where the maps can't be read.
     pub fn adopt(store: S) -> Result<Self, StoreError> {
+        Self::adopt_for(store, false)
+    }
+
+    /// The same where answers of `all_backends` come by the packet path, not only those of this node's.
+    ///
+    /// # Errors
+    ///
+    /// Where the maps can't be read.
+    pub fn adopt_for(store: S, all_backends: bool) -> Result<Self, StoreError> {
         store.wait_for_readers();
-        let state = State::adopt(store.observe()?, store.capacity());
+        let state = State::adopt(store.observe()?, store.capacity(), all_backends);
         Ok(Self { store, state, waiting: BTreeMap::new() })
     }
 
@@ -143,6 +172,32 @@ impl<S: Store> Reconciler<S> {
         }
     }
 
+    /// Tells the packet path what the node is.
+    pub fn put_node(&mut self, node: NodePath) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.state.node.as_ref() == Some(&node) {
+            return outcome;
+        }
+        let ops = self.state.plan_node(node);
+        self.run(ops, &mut outcome);
+        outcome
+    }
+
+    /// Bits of the filter that stand for nothing that is in the maps; flows may still need them.
+    pub fn idle_bits(&self) -> &BTreeSet<FilterBit> {
+        self.state.filter.idle()
+    }
+
+    /// Clears bits of which the caller has seen that no flow needs them; those that stand for something again
+    /// stay.
+    pub fn clear_bits(&mut self, bits: impl IntoIterator<Item = FilterBit>) -> Outcome {
+        let idle = self.state.filter.idle();
+        let ops = bits.into_iter().filter(|bit| idle.contains(bit)).map(Op::ClearFilter).collect();
+        let mut outcome = Outcome::default();
+        self.run(ops, &mut outcome);
+        outcome
+    }
+
     fn update(&mut self, tables: Vec<ServiceTable>, gone: Vec<ServiceKey>) -> Outcome {
         let waiting = std::mem::take(&mut self.waiting);
         let tables = tables.into_iter().chain(waiting.into_values()).collect();
@@ -184,8 +239,8 @@ impl<S: Store> Reconciler<S> {
 }
 
 impl State {
-    fn adopt(observed: Observed, capacity: Capacity) -> Self {
-        let Observed { frontends, services, labels, backends, slots } = observed;
+    fn adopt(observed: Observed, capacity: Capacity, all_backends: bool) -> Self {
+        let Observed { frontends, services, labels, backends, slots, filter, ranges } = observed;
         let next_epoch = services.values().map(Service::epoch).max().unwrap_or(0).wrapping_add(1);
         let mut state = Self {
             groups: BTreeMap::new(),
@@ -204,6 +259,9 @@ impl State {
             runs: Runs::new(capacity.slots, std::iter::empty()),
             next_epoch,
             unsettled_labels: BTreeSet::new(),
+            filter: Filter::new(filter, all_backends),
+            ranges: Ranges::new(ranges),
+            node: None,
         };
         let mut of_service: BTreeMap<ServiceId, Vec<(BackendId, Backend)>> = BTreeMap::new();
         for (id, backend) in backends {
@@ -216,6 +274,9 @@ impl State {
             match labels.get(id).and_then(|label| Some((service_key(label)?, label))) {
                 Some((key, label)) if !state.groups.contains_key(&key) => {
                     let backends = state.adopt_backends(of_service.remove(id).unwrap_or_default());
+                    for (_, backend) in backends.values() {
+                        state.filter.own_backend(backend, label.proto());
+                    }
                     let words = [service.cluster(), service.local()];
                     runs.extend(words.map(run));
                     let lists = words.map(|list| {
@@ -229,6 +290,7 @@ impl State {
                         backends,
                         lists,
                         frontends: BTreeMap::new(),
+                        ranges: BTreeSet::new(),
                     };
                     state.groups.insert(key, group);
                 }
@@ -265,6 +327,26 @@ impl State {
         backends
     }
 
+    /// Bits and ranges before the flags that say there are any; what is not wanted goes last.
+    fn plan_node(&mut self, node: NodePath) -> Vec<Op> {
+        let before = self.node.take();
+        for addr in &node.addresses {
+            self.filter.own_address(*addr);
+        }
+        for addr in before.iter().flat_map(|before| &before.addresses) {
+            self.filter.disown_address(*addr);
+        }
+        self.ranges.change(before.as_ref().map_or(&BTreeSet::new(), |before| &before.ranges), &node.ranges);
+        let (put, remove) = self.ranges.plan();
+        let mut ops = self.filter.wanted();
+        ops.extend(put);
+        ops.push(Op::PutNode(node.config));
+        // Until the first complete picture, what is there may be what a Service wants.
+        ops.extend(remove.into_iter().filter(|_| before.is_some()));
+        self.node = Some(node);
+        ops
+    }
+
     fn has_resting(&self) -> bool {
         self.service_ids.has_resting() || self.backend_ids.has_resting() || self.runs.has_resting()
     }
@@ -297,7 +379,9 @@ impl State {
             Op::RemoveLabel(id) => {
                 self.unsettled_labels.remove(id);
             }
-            Op::PutBackend(..) | Op::PutSlots(..) | Op::PutService(..) | Op::PutLabel(..) => {}
+            Op::SetFilter(_) | Op::ClearFilter(_) => self.filter.done(op),
+            Op::PutRange(_) | Op::RemoveRange(_) => self.ranges.done(op),
+            Op::PutBackend(..) | Op::PutSlots(..) | Op::PutService(..) | Op::PutLabel(..) | Op::PutNode(_) => {}
         }
     }
 
@@ -313,6 +397,11 @@ impl State {
             Op::PutBackend(id, backend) => (owner(backend.service()), format!("backend {id}")),
             Op::PutSlots(first, _) => (None, format!("slots from {first}")),
             Op::PutService(id, _) => (owner(*id), format!("service {id}")),
+            Op::SetFilter(_) => (None, "bit of the filter".to_owned()),
+            Op::ClearFilter(_) => (None, "removal of a bit of the filter".to_owned()),
+            Op::PutRange(range) => (None, format!("range {}", range.key.addr())),
+            Op::RemoveRange(range) => (None, format!("removal of range {}", range.key.addr())),
+            Op::PutNode(_) => (None, "the node's facts".to_owned()),
         };
         match op {
             Op::PutFrontend(key, _) | Op::RemoveFrontend(key) => {
