@@ -13,8 +13,8 @@ impl NodeFlags {
     pub const VIP_PING: Self = Self(1 << 0);
     /// The kernel's `bpf_fib_lookup` tells the source address of a route (`BPF_FIB_LOOKUP_SRC`, Linux 6.7).
     pub const FIB_SOURCE: Self = Self(1 << 1);
-    /// The kernel's `bpf_l4_csum_replace` knows `BPF_F_IPV6` (Linux 6.16).
-    pub const CHECKSUM_IPV6: Self = Self(1 << 2);
+    /// Pod-side devices have our programs too: only then can a pod of this node answer a masqueraded packet.
+    pub const POD_DEVICES: Self = Self(1 << 2);
     /// `RANGES` has networks of pods.
     pub const POD_RANGES: Self = Self(1 << 3);
     /// `RANGES` has networks of ClusterIPs.

@@ -2,6 +2,8 @@
 
 mod check;
 mod cleanup;
+mod collect;
+mod flows;
 mod logging;
 mod packets;
 mod run;
@@ -39,6 +41,7 @@ enum Command {
     Check(check::Args),
     Services(services::Args),
     Status(status::Args),
+    Flows(flows::Args),
     Explain(Box<explain::cli::Args>),
     Cleanup(cleanup::Args),
     /// Print a completion script for a shell.
@@ -96,6 +99,7 @@ impl Cli {
             Command::Run(args) => run::run(*args),
             Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
             Command::Services(args) => services::run(&args, &mut io::stdout().lock()),
+            Command::Flows(args) => flows::run(&args, &mut io::stdout().lock()),
             Command::Status(args) => status::run(&args, &mut io::stdout().lock()),
             Command::Explain(args) => explain::cli::run(&args),
             Command::Cleanup(args) => cleanup::run(&args),

@@ -1,12 +1,19 @@
 //! Flags of the packet path.
 
+use std::net::IpAddr;
+
 use clap::ValueEnum;
 use ipnet::IpNet;
+use lb_common::PortRange;
 
-use crate::datapath::{DeviceHooks, DeviceStatus};
+use super::Allocation;
+use crate::datapath::{self, DeviceHooks, DeviceStatus};
 use crate::model::NodePortAddresses;
 use crate::node::devices::{DevicePattern, DeviceRules};
 use crate::node::links::Link;
+use crate::node::path::{PathFacts, path};
+use crate::node::ports::local_ports;
+use crate::reconcile::NodePath;
 
 /// When a client's address is replaced by the node's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -56,7 +63,26 @@ impl PacketPath {
         DeviceRules {
             external: self.devices.clone(),
             pods: self.pod_devices.clone(),
+            all_pods: self.masquerade_always(),
             cluster_cidrs: cluster_cidrs.to_vec(),
+        }
+    }
+
+    /// What the packet path is to know.
+    pub(super) fn path(
+        &self,
+        node_ips: &[IpAddr],
+        cluster_cidrs: &[IpNet],
+        allocation: &Allocation,
+    ) -> PathFacts {
+        let node_ports = allocation.node_port_range;
+        PathFacts {
+            node_ips: node_ips.to_vec(),
+            cluster_cidrs: cluster_cidrs.to_vec(),
+            service_cidrs: allocation.service_cidr.clone(),
+            node_ports: PortRange::new(node_ports.first, node_ports.last),
+            vip_ping: !self.no_vip_ping,
+            fib_source: datapath::has_fib_source(),
         }
     }
 
@@ -70,15 +96,19 @@ impl PacketPath {
 pub(super) struct Devices {
     pub(super) hooks: DeviceHooks,
     pub(super) rules: DeviceRules,
+    pub(super) path: PathFacts,
 }
 
 impl Devices {
-    /// Attaches to these devices of the node, and says what is new.
-    pub(super) fn follow(&mut self, links: &[Link]) {
-        match self.hooks.apply(&self.rules.choose(links)) {
+    /// Attaches to these devices of the node, says what is new, and returns what the packet path is to know
+    /// of the node then.
+    pub(super) fn follow(&mut self, links: &[Link]) -> NodePath {
+        let devices = self.rules.choose(links);
+        match self.hooks.apply(&devices) {
             Ok(changed) => changed.iter().for_each(tell),
             Err(error) => tracing::error!("devices are not followed: {:#}", anyhow::Error::from(error)),
         }
+        path(&self.path, links, &devices, local_ports())
     }
 }
 

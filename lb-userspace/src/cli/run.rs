@@ -11,17 +11,18 @@ use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::collect::Collecting;
 use super::logging::Logging;
 use super::packets::{Devices, PacketPath};
 use super::{Allocation, PinDir};
-use crate::datapath::{self, Datapath, KernelStore};
+use crate::datapath::{self, Datapath, FlowTables, KernelStore, Pins};
 use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
 use crate::node::links::Link;
-use crate::reconcile::Reconciler;
+use crate::reconcile::{Reconciler, Refusal};
 use crate::source::manifest::{self, WatchError};
 use crate::source::{Problem, SourceEvent};
 
@@ -108,8 +109,12 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
         masquerade_always: args.packets.masquerade_always(),
         ..NodeFacts::default()
     };
-    let engine = Engine::new(facts, Reconciler::adopt(store)?);
-    let devices = Devices { hooks, rules: args.packets.rules(&args.cluster_cidr) };
+    let rules = args.packets.rules(&args.cluster_cidr);
+    let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
+    let path = args.packets.path(&args.node_ips, &args.cluster_cidr, &args.allocation);
+    let devices = Devices { hooks, rules, path };
+    let flows = FlowTables::open(&Pins::in_directory(&options.pin_dir))?;
+    let flows = Collecting::begin(flows).context("cannot start a thread")?;
     let (link_sender, links) = mpsc::channel(4);
     node::links::watch(link_sender).await?;
     // Of both channels the node's is read first: its addresses are known before the first picture is compiled.
@@ -119,7 +124,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     }
     let (sender, events) = mpsc::channel(64);
     let source = tokio::spawn(manifest::watch(args.manifests, config, Some(args.state_file), sender));
-    let result = turn(engine, devices, Inputs { links, node: node_events, events, source }).await;
+    let result = turn(engine, devices, Inputs { links, node: node_events, events, flows, source }).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
     drop(lock);
@@ -131,6 +136,7 @@ struct Inputs {
     links: mpsc::Receiver<Vec<Link>>,
     node: mpsc::Receiver<Event>,
     events: mpsc::Receiver<SourceEvent>,
+    flows: Collecting,
     source: JoinHandle<Result<(), WatchError>>,
 }
 
@@ -140,7 +146,8 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs { mut links, mut node, mut events, mut source } = inputs;
+    let Inputs { mut links, mut node, mut events, mut flows, mut source } = inputs;
+    let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut problems = BTreeSet::new();
@@ -154,11 +161,20 @@ async fn turn(
                 break;
             }
             Some(links) = links.recv() => {
-                devices.follow(&links);
+                engine.put_node(devices.follow(&links)).iter().for_each(tell_refusal);
                 continue;
             }
             Some(event) = node.recv() => event,
             Some(event) = events.recv() => Event::Source(event),
+            Some(found) = flows.found() => {
+                engine.clear_bits(found.unused_bits);
+                next_round = Instant::now() + flows.interval();
+                continue;
+            }
+            () = sleep_until(next_round), if !flows.is_busy() => {
+                flows.ask(engine.idle_bits());
+                continue;
+            }
             () = sleep(IDLE), if engine.wants_idle() => Event::Idle,
         };
         if let Event::Source(event) = &event {
@@ -177,10 +193,7 @@ async fn turn(
 }
 
 fn tell(report: &Report) {
-    for refusal in &report.refusals {
-        let service = refusal.service.as_ref().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(service, "not in force: {}", refusal.message);
-    }
+    report.refusals.iter().for_each(tell_refusal);
     tracing::info!(
         services = report.services,
         writes = report.writes,
@@ -189,6 +202,11 @@ fn tell(report: &Report) {
         "applied generation={}",
         report.generation
     );
+}
+
+fn tell_refusal(refusal: &Refusal) {
+    let service = refusal.service.as_ref().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(service, "not in force: {}", refusal.message);
 }
 
 /// Says what is newly wrong, and what no longer is.

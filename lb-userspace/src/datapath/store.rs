@@ -28,7 +28,7 @@ pub struct KernelStore {
     backends: MappedArray<Backend>,
     filter: MappedArray<u64>,
     node: MappedArray<NodeConfig>,
-    ranges: LpmTrie<MapData, RangeKey, u8>,
+    ranges: LpmTrie<MapData, RangeKey, u32>,
     counters: PerCpuArray<MapData, u64>,
 }
 
@@ -182,7 +182,7 @@ where
     M::try_from(map).map_err(map_error(name, "open"))
 }
 
-fn open_array<T: Pod>(pins: &Pins, name: &str) -> Result<MappedArray<T>, DatapathError> {
+pub(super) fn open_array<T: Pod>(pins: &Pins, name: &str) -> Result<MappedArray<T>, DatapathError> {
     let data = open_data(&pins.map(name), name)?;
     let info = data.info().map_err(map_error(name, "inspect"))?;
     let expected = u32::try_from(size_of::<T>()).unwrap_or(u32::MAX);
@@ -199,7 +199,7 @@ fn open_array<T: Pod>(pins: &Pins, name: &str) -> Result<MappedArray<T>, Datapat
         .map_err(|source| DatapathError::Syscall { call: "mmap of an array map", source })
 }
 
-fn open_data(path: &Path, name: &str) -> Result<MapData, DatapathError> {
+pub(super) fn open_data(path: &Path, name: &str) -> Result<MapData, DatapathError> {
     MapData::from_pin(path).map_err(map_error(name, "open pinned"))
 }
 

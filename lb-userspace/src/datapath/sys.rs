@@ -8,10 +8,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// `BPF_OBJ_GET`, `BPF_LINK_UPDATE`, `BPF_OBJ_GET_INFO_BY_FD` (`enum bpf_cmd`)
+/// `BPF_OBJ_GET`, `BPF_LINK_UPDATE`, `BPF_OBJ_GET_INFO_BY_FD`, `BPF_MAP_LOOKUP_BATCH` (`enum bpf_cmd`)
 const OBJ_GET: libc::c_int = 7;
 const LINK_UPDATE: libc::c_int = 29;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const MAP_LOOKUP_BATCH: libc::c_int = 24;
 /// Linux 5.14, asm-generic/socket.h
 const SO_NETNS_COOKIE: libc::c_int = 71;
 /// `MEMBARRIER_CMD_GLOBAL`, Linux 4.3
@@ -37,6 +38,18 @@ struct GetInfo {
     bpf_fd: u32,
     info_len: u32,
     info: u64,
+}
+
+#[repr(C)]
+struct MapBatch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
 }
 
 /// The part of `struct bpf_link_info` that all link types have, and the cgroup's part of its union.
@@ -145,6 +158,45 @@ pub(super) fn wait_for_programs() -> io::Result<()> {
     // SAFETY: no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_GLOBAL, 0, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Where a walk through a hash map is: the number of a bucket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor(u32);
+
+/// Reads the elements of a hash map from `from` on into `keys` and `values`, whole buckets at a time; `None`
+/// is its beginning. Returns how many there are, and where to go on: `None` behind the last. A bucket that has
+/// no room in the slices is `ENOSPC`. Linux 5.6.
+///
+/// # Panics
+///
+/// Never: of slices of different lengths the shorter counts.
+pub(super) fn lookup_batch<K: aya::Pod, V: aya::Pod>(
+    map: BorrowedFd<'_>,
+    from: Option<Cursor>,
+    keys: &mut [K],
+    values: &mut [V],
+) -> io::Result<(usize, Option<Cursor>)> {
+    let start = from.unwrap_or(Cursor(0));
+    let mut next = Cursor(0);
+    let room = keys.len().min(values.len());
+    let mut attr = MapBatch {
+        in_batch: if from.is_some() { (&raw const start.0) as u64 } else { 0 },
+        out_batch: (&raw mut next.0) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: u32::try_from(room).unwrap_or(u32::MAX),
+        map_fd: raw(map),
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: the attribute is the prefix of `union bpf_attr` that the command reads; the slices have room for
+    // `count` elements of the map, whose types the caller opened it with, and any bytes are a value of them.
+    match unsafe { bpf(MAP_LOOKUP_BATCH, &mut attr) } {
+        Ok(_) => Ok((attr.count as usize, Some(next))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((attr.count as usize, None)),
+        Err(error) => Err(error),
+    }
 }
 
 fn raw(fd: BorrowedFd<'_>) -> u32 {

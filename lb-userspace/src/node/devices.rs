@@ -43,6 +43,9 @@ pub struct DeviceRules {
     pub external: Vec<DevicePattern>,
     /// `--pod-devices`: behind each of these is a pod whose sockets are not hooked.
     pub pods: Vec<DevicePattern>,
+    /// Devices that lead to pods are used too, where `pods` does not say which (`--masquerade=always`: a pod
+    /// of this node answers to an address of the node then).
+    pub all_pods: bool,
     /// `--cluster-cidr`: an address in these is that of a pod's gateway, not one that clients outside dial.
     pub cluster_cidrs: Vec<IpNet>,
 }
@@ -109,6 +112,11 @@ pub struct Device {
 }
 
 impl DeviceRules {
+    /// Whether devices of pods may be among those chosen.
+    pub fn leads_to_pods(&self) -> bool {
+        self.all_pods || !self.pods.is_empty()
+    }
+
     /// What is to become of each device.
     pub fn choose(&self, links: &[Link]) -> Vec<Device> {
         links
@@ -126,11 +134,12 @@ impl DeviceRules {
             Role::External
         } else if named(&self.pods) {
             Role::Pods
-        } else if !self.external.is_empty() {
-            return Err(Why::NotNamed);
         } else {
-            self.leads_outside(link, links)?;
-            Role::External
+            match self.leads_outside(link, links) {
+                Err(Why::PodBridge | Why::PodPair) if self.all_pods => Role::Pods,
+                _ if !self.external.is_empty() => return Err(Why::NotNamed),
+                outside => outside.map(|()| Role::External)?,
+            }
         };
         if link.is_ethernet { Ok(role) } else { Err(Why::NoEthernet) }
     }
@@ -256,6 +265,20 @@ mod tests {
             ("eth0", Ok(Role::External)),
         ];
         check(&rules, &links, &expected);
+    }
+
+    #[test]
+    fn what_leads_to_pods_is_used_where_pods_answer_to_the_node() {
+        let bridge = with_address(link(2, "cni0", LinkKind::Bridge), "10.244.1.1/24");
+        let port = Link { master: Some(2), ..link(3, "veth1", LinkKind::Pair) };
+        let pair = link(4, "cali1", LinkKind::Pair);
+        let rules = DeviceRules { all_pods: true, ..DeviceRules::default() };
+        let expected = [
+            ("cni0", Ok(Role::Pods)),
+            ("veth1", Err(Why::PartOf("cni0".to_owned()))),
+            ("cali1", Ok(Role::Pods)),
+        ];
+        check(&rules, &[bridge, port, pair], &expected);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 pub mod addresses;
 pub mod devices;
 pub mod links;
+pub mod path;
+pub mod ports;
 
 use rustix::system::uname;
 

@@ -23,6 +23,7 @@ use crate::node::devices::Device;
 pub use clsact::remove_filters;
 pub use record::{DeviceStatus, HookState, device_statuses};
 use record::Records;
+pub use tcx::has_fib_source;
 
 /// A hook of a device.
 #[derive(Debug, Clone, Copy)]

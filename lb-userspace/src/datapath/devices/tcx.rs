@@ -15,7 +15,16 @@ use crate::node::devices::Device;
 
 /// Whether the kernel has them.
 pub(super) fn is_supported() -> bool {
-    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(6, 6, 0))
+    is_at_least(6, 6)
+}
+
+/// Whether the kernel's `bpf_fib_lookup` tells the source address of a route (Linux 6.7).
+pub fn has_fib_source() -> bool {
+    is_at_least(6, 7)
+}
+
+fn is_at_least(major: u8, minor: u8) -> bool {
+    KernelVersion::current().is_ok_and(|version| version >= KernelVersion::new(major, minor, 0))
 }
 
 pub(super) fn pin_name(index: u32, hook: &str) -> String {
