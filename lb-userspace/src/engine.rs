@@ -10,7 +10,7 @@ use lb_common::FilterBit;
 
 use crate::compile::compile;
 use crate::model::{Affected, Change, NodeFacts, ObjectName, World};
-use crate::reconcile::{NodePath, Outcome, Reconciler, Refusal, Store};
+use crate::reconcile::{Barrier, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::ServiceTable;
 
@@ -21,8 +21,8 @@ pub enum Event {
     Source(SourceEvent),
     /// The node has these addresses now.
     Addresses(Vec<IpAddr>),
-    /// Nothing has happened for a while: time to tidy up.
-    Idle,
+    /// The barrier of [`Engine::begin_settling`] has returned.
+    Settled,
 }
 
 /// What became of an event.
@@ -47,13 +47,15 @@ pub struct Engine<S> {
     node: NodeFacts,
     reconciler: Reconciler<S>,
     synced: bool,
+    /// A barrier is being waited for.
+    settling: bool,
     generation: u64,
 }
 
 impl<S: Store> Engine<S> {
     /// An engine for this node.
     pub fn new(node: NodeFacts, reconciler: Reconciler<S>) -> Self {
-        Self { world: World::default(), node, reconciler, synced: false, generation: 0 }
+        Self { world: World::default(), node, reconciler, synced: false, settling: false, generation: 0 }
     }
 
     /// Whether the first complete picture is in force.
@@ -61,9 +63,16 @@ impl<S: Store> Engine<S> {
         self.synced
     }
 
-    /// Whether an [`Event::Idle`] would have something to do.
-    pub fn wants_idle(&self) -> bool {
-        self.reconciler.has_resting()
+    /// Whether there is something to tidy up when nothing else is to be done.
+    pub fn wants_settling(&self) -> bool {
+        !self.settling && self.reconciler.has_resting()
+    }
+
+    /// Begins to free what was given up. Call the barrier on a thread that may wait, then send
+    /// [`Event::Settled`].
+    pub fn begin_settling(&mut self) -> Barrier {
+        self.settling = true;
+        self.reconciler.begin_settling()
     }
 
     /// Tells the packet path what the node is; what could not be told is told by the next call.
@@ -96,8 +105,9 @@ impl<S: Store> Engine<S> {
                 self.node.addresses = addresses;
                 Scope::Everything
             }
-            Event::Idle => {
-                self.reconciler.settle();
+            Event::Settled => {
+                self.settling = false;
+                self.reconciler.end_settling();
                 Scope::default()
             }
         };

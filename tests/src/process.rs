@@ -56,9 +56,19 @@ impl Process {
         Ok(Self { name, child, stdin, output })
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How many lines it has printed so far, on both streams.
     pub fn lines_so_far(&self) -> usize {
         self.output.lock().lines.len()
+    }
+
+    /// What it has printed after the first `seen` lines.
+    pub fn lines_since(&self, seen: usize) -> Vec<String> {
+        self.output.lock().lines.iter().skip(seen).cloned().collect()
     }
 
     /// Everything it has printed.

@@ -31,7 +31,8 @@ const MARKER: &str = "marker";
 /// The binary `shunt`: `$SHUNT_BIN`.
 pub fn shunt_program() -> Result<PathBuf> {
     let program = env::var_os("SHUNT_BIN").map(PathBuf::from);
-    let program = program.context("SHUNT_BIN is not set: cargo xtask test nodes")?;
+    let program =
+        program.context("SHUNT_BIN is not set: `cargo xtask test nodes` and `cargo xtask run` set it")?;
     ensure!(program.is_file(), "SHUNT_BIN={} is not there: cargo xtask build", program.display());
     Ok(program)
 }
@@ -132,6 +133,11 @@ impl Shunt {
     /// How many lines the log has so far.
     pub fn lines_so_far(&self) -> usize {
         self.process.lines_so_far()
+    }
+
+    /// What it has logged after the first `seen` lines.
+    pub fn lines_since(&self, seen: usize) -> Vec<String> {
+        self.process.lines_since(seen)
     }
 
     /// What it has logged.

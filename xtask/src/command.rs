@@ -21,8 +21,8 @@ pub(crate) fn step(what: &str, command: &mut Command, remedy: &str) -> Result<()
     Ok(())
 }
 
-/// Says that a step has nothing to do.
-pub(crate) fn skip(what: &str, why: &str) {
+/// Says in one line what is there already, was chosen or is left out.
+pub(crate) fn note(what: &str, why: &str) {
     eprintln!("==> {what}: {why}");
 }
 

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{answer, find_program, skip, step};
+use crate::command::{answer, find_program, note, step};
 use crate::toolchain::Toolchain;
 use crate::workspace;
 
@@ -28,17 +28,17 @@ const WHAT: &str = "bpf-linker";
 /// Finds the linker for a compiler, and builds it where there is none.
 pub(crate) fn find(toolchain: &Toolchain) -> Result<PathBuf> {
     if let Some(linker) = std::env::var_os(OVERRIDE) {
-        skip(WHAT, &format!("{} ({OVERRIDE})", linker.display()));
+        note(WHAT, &format!("{} ({OVERRIDE})", linker.display()));
         return Ok(linker.into());
     }
     if let Some(linker) = find_program("bpf-linker") {
         let llvm = llvm_library(&linker).ok().flatten().and_then(|library| llvm_version(&library));
         if llvm.is_some_and(|llvm| llvm >= toolchain.llvm) {
-            skip(WHAT, &format!("{} (on the path)", linker.display()));
+            note(WHAT, &format!("{} (on the path)", linker.display()));
             return Ok(linker);
         }
         let (major, minor) = toolchain.llvm;
-        skip(WHAT, &format!("{} isn't known to have LLVM {major}.{minor}: not used", linker.display()));
+        note(WHAT, &format!("{} isn't known to have LLVM {major}.{minor}: not used", linker.display()));
     }
     own(toolchain)
 }
@@ -49,7 +49,7 @@ fn own(toolchain: &Toolchain) -> Result<PathBuf> {
     let root = workspace::root().join("target/tools").join(format!("bpf-linker-{VERSION}-rustc-{commit}"));
     let linker = root.join("bin/bpf-linker");
     if linker.exists() {
-        skip(WHAT, &format!("{} (built before)", linker.display()));
+        note(WHAT, &format!("{} (built before)", linker.display()));
         return Ok(linker);
     }
     let library = llvm_library(&toolchain.rustc())?.with_context(|| {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::command::{find_program, skip, step};
+use crate::command::{find_program, note, step};
 use crate::workspace;
 
 /// Compiling and linking anything at all.
@@ -68,7 +68,7 @@ pub(crate) fn install(needs: &[&[Need]], remedy: &str) -> Result<()> {
     let missing: Vec<_> =
         needs.iter().copied().flatten().filter(|need| !need.is_there()).map(|need| need.package).collect();
     if missing.is_empty() {
-        skip("packages", "there");
+        note("packages", "there");
         return Ok(());
     }
     let mut command = Command::new(workspace::root().join("xtask/debian-install"));

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::build;
 use crate::command::become_command;
 use crate::setup::Purpose;
-use crate::workspace::is_root;
+use crate::workspace::{is_root, root};
 
 /// What to run.
 #[derive(Args)]
@@ -38,5 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let mut command = Command::new(demo);
     command.env("SHUNT_BIN", &built.shunt).env("LB_TESTS_BIN_DIR", built.folder());
+    // The demo serves `examples`, wherever in the repository this was started.
+    command.current_dir(root());
     Err(become_command("demo", command.args(options.once.then_some("--once"))))
 }

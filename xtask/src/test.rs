@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Built};
-use crate::command::{skip, step};
+use crate::command::{note, step};
 use crate::packages;
 use crate::setup::Purpose;
 use crate::workspace::{self, is_root};
@@ -73,7 +73,7 @@ fn tiers(tiers: &[Tier], filter: Option<&str>, skips: Skips) -> Result<()> {
             if skips == Skips::Refused {
                 bail!("the tier {name} can't run here, and nothing may be skipped: {reason}");
             }
-            skip(&format!("tests: {name}"), &format!("skipped: {reason}"));
+            note(&format!("tests: {name}"), &format!("skipped: {reason}"));
             summary.push(format!("{name} skipped ({reason})"));
             continue;
         }

@@ -11,7 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{answer, find_program, skip};
+use crate::command::{answer, find_program, note};
 use crate::linker;
 use crate::workspace;
 
@@ -67,7 +67,7 @@ impl Toolchain {
     /// Says which one it is.
     pub(crate) fn announce(&self) {
         let what = format!("{} ({}, with the sources of core)", self.rustc().display(), self.release);
-        skip("compiler of the eBPF object", &what);
+        note("compiler of the eBPF object", &what);
     }
 
     fn is_nightly(&self) -> bool {

@@ -14,56 +14,69 @@ use crate::{
     verdict::{ALLOW, refuse},
 };
 
+/// A dial of a frontend.
+struct Dial {
+    frontend: Frontend,
+    addr: Addr,
+    port: Port,
+    /// The network namespace of the socket: who dials.
+    netns: u64,
+}
+
 /// connect(2): to a frontend → to one of its backends, remembered in the socket.
 #[inline(always)]
 pub fn connect<F: Form>(ctx: &SockAddrContext) -> i32 {
-    let Some(proto) = sock_addr::proto(ctx) else {
-        return ALLOW;
-    };
-    let (addr, port, netns) = (F::addr(ctx), sock_addr::port(ctx), sock_addr::netns(ctx));
-    let frontend = match lookup::lookup_from_socket(netns, addr, port, proto) {
-        lookup::Found::Frontend(frontend) => frontend,
-        lookup::Found::Refused(reason) => return refuse(ctx, reason),
-        lookup::Found::NotOurs => {
-            // A socket may dial again: what it dialled before is no longer its peer.
-            if let Some(dialled) = maps::lookup_dialled(ctx) {
-                *dialled = Dialled::NONE;
-            }
-            return ALLOW;
+    let not_ours = || {
+        // A socket may dial again: what it dialled before is no longer its peer.
+        if let Some(dialled) = maps::lookup_dialled(ctx) {
+            *dialled = Dialled::NONE;
         }
     };
-    let flow = match choose_flow(&frontend, netns) {
-        Ok(flow) => flow,
-        Err(reason) => return refuse(ctx, reason),
-    };
-    if !maps::record_dialled(ctx, Dialled::connected(addr, port, flow)) {
-        maps::count(Counter::NotRemembered);
-    }
-    rewrite::<F>(ctx, &flow);
-    maps::count(Counter::SocketConnect);
-    ALLOW
+    rewrite::<F>(ctx, Counter::SocketConnect, not_ours, |dial| {
+        let flow = choose_flow(&dial.frontend, dial.netns)?;
+        if !maps::record_dialled(ctx, Dialled::connected(dial.addr, dial.port, flow)) {
+            maps::count(Counter::NotRemembered);
+        }
+        Ok(flow)
+    })
 }
 
 /// sendto(2), sendmsg(2) with an address: as connect(2), for one datagram; those that follow to the same
 /// frontend go to the same backend for as long as it serves (LBA-02, LBA-03).
 #[inline(always)]
 pub fn send<F: Form>(ctx: &SockAddrContext) -> i32 {
+    rewrite::<F>(ctx, Counter::SocketSend, || {}, |dial| flow_of_datagram(ctx, &dial))
+}
+
+/// Puts the backend that `flow` decides on in place of a frontend, counts it as `done`, or refuses; what is
+/// not a Service's stays as it is.
+#[inline(always)]
+fn rewrite<F: Form>(
+    ctx: &SockAddrContext,
+    done: Counter,
+    not_ours: impl FnOnce(),
+    flow: impl FnOnce(Dial) -> Result<SocketFlow, Counter>,
+) -> i32 {
     let Some(proto) = sock_addr::proto(ctx) else {
         return ALLOW;
     };
     let (addr, port, netns) = (F::addr(ctx), sock_addr::port(ctx), sock_addr::netns(ctx));
-    let frontend = match lookup::lookup_from_socket(netns, addr, port, proto) {
-        lookup::Found::Frontend(frontend) => frontend,
-        lookup::Found::Refused(reason) => return refuse(ctx, reason),
-        lookup::Found::NotOurs => return ALLOW,
+    let flow = match lookup::lookup_from_socket(netns, addr, port, proto) {
+        lookup::Found::Frontend(frontend) => flow(Dial { frontend, addr, port, netns }),
+        lookup::Found::Refused(reason) => Err(reason),
+        lookup::Found::NotOurs => {
+            not_ours();
+            return ALLOW;
+        }
     };
-    let flow = match flow_of_datagram(ctx, &frontend, addr, port, netns) {
-        Ok(flow) => flow,
-        Err(reason) => return refuse(ctx, reason),
-    };
-    rewrite::<F>(ctx, &flow);
-    maps::count(Counter::SocketSend);
-    ALLOW
+    match flow {
+        Ok(flow) => {
+            show::<F>(ctx, flow.addr(), flow.port());
+            maps::count(done);
+            ALLOW
+        }
+        Err(reason) => refuse(ctx, reason),
+    }
 }
 
 /// recvfrom(2), recvmsg(2): an answer of a backend is shown as the frontend's (KRN-08).
@@ -112,27 +125,21 @@ fn choose_flow(frontend: &Frontend, netns: u64) -> Result<SocketFlow, Counter> {
 ///
 /// The first Service that a socket speaks to is kept in the socket's storage, further ones in `SOCKET_FLOWS`.
 #[inline(always)]
-fn flow_of_datagram(
-    ctx: &SockAddrContext,
-    frontend: &Frontend,
-    addr: Addr,
-    port: Port,
-    netns: u64,
-) -> Result<SocketFlow, Counter> {
+fn flow_of_datagram(ctx: &SockAddrContext, dial: &Dial) -> Result<SocketFlow, Counter> {
     let now = now_ns();
     let known = match maps::lookup_dialled(ctx) {
-        Some(dialled) if !dialled.is_none() && !dialled.is_datagram_to(addr, port) => {
-            return flow_of_further(ctx, dialled, frontend, addr, port, netns);
+        Some(dialled) if !dialled.is_none() && !dialled.is_datagram_to(dial.addr, dial.port) => {
+            return flow_of_further(ctx, dialled, dial);
         }
         Some(dialled) if !dialled.is_none() => Some(*dialled.to_backend()),
         _ => None,
     };
-    let flow = match known.filter(|flow| is_in_use(flow, frontend, now)) {
+    let flow = match known.filter(|flow| is_in_use(flow, &dial.frontend, now)) {
         Some(flow) if !flow.wants_refresh(now) => return Ok(flow),
         Some(flow) => flow.at(now),
-        None => choose_flow(frontend, netns)?,
+        None => choose_flow(&dial.frontend, dial.netns)?,
     };
-    if !maps::record_dialled(ctx, Dialled::datagram(addr, port, flow)) {
+    if !maps::record_dialled(ctx, Dialled::datagram(dial.addr, dial.port, flow)) {
         maps::count(Counter::NotRemembered);
     }
     Ok(flow)
@@ -140,28 +147,22 @@ fn flow_of_datagram(
 
 /// The same for a Service that is not the one in the socket's storage.
 #[inline(always)]
-fn flow_of_further(
-    ctx: &SockAddrContext,
-    dialled: &mut Dialled,
-    frontend: &Frontend,
-    addr: Addr,
-    port: Port,
-    netns: u64,
-) -> Result<SocketFlow, Counter> {
+fn flow_of_further(ctx: &SockAddrContext, dialled: &mut Dialled, dial: &Dial) -> Result<SocketFlow, Counter> {
     let (now, cookie) = (now_ns(), sock_addr::cookie(ctx));
-    let known = maps::lookup_socket_flow(&SocketFlowKey::new(cookie, addr, port, SocketDirection::ToBackend));
-    let flow = match known.filter(|flow| is_in_use(flow, frontend, now)) {
+    let key = SocketFlowKey::new(cookie, dial.addr, dial.port, SocketDirection::ToBackend);
+    let known = maps::lookup_socket_flow(&key);
+    let flow = match known.filter(|flow| is_in_use(flow, &dial.frontend, now)) {
         Some(flow) => flow.at(now),
-        None => choose_flow(frontend, netns)?,
+        None => choose_flow(&dial.frontend, dial.netns)?,
     };
     // Written with every datagram: where two Services of one socket have one backend, its answers are shown
     // as those of the one that was named last.
     let recorded = if dialled.is_datagram() && dialled.is_answered_by(flow.addr(), flow.port()) {
         let displaced = *dialled;
-        *dialled = Dialled::datagram(addr, port, flow);
+        *dialled = Dialled::datagram(dial.addr, dial.port, flow);
         record_both(cookie, displaced.frontend(), displaced.frontend_port(), displaced.to_backend())
     } else {
-        record_both(cookie, addr, port, &flow)
+        record_both(cookie, dial.addr, dial.port, &flow)
     };
     if !recorded {
         maps::count(Counter::NotRemembered);
@@ -187,12 +188,6 @@ fn is_in_use(flow: &SocketFlow, frontend: &Frontend, now: u64) -> bool {
                 && backend.service() == frontend.service()
                 && !backend.flags().has(BackendFlags::GONE)
         })
-}
-
-/// Sends to the backend instead.
-#[inline(always)]
-fn rewrite<F: Form>(ctx: &SockAddrContext, flow: &SocketFlow) {
-    show::<F>(ctx, flow.addr(), flow.port());
 }
 
 /// Puts an address and a port in the context.

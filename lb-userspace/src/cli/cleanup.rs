@@ -27,9 +27,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     remove_filters(&pins)?;
     let mut removed = 0;
     // Links first: from here on no program runs that would miss its maps.
-    for kind in ["links", "maps"] {
-        removed += remove_pins(&pins.version_directory().join(kind))?;
-    }
+    removed += remove_pins(&pins.version_directory().join("links"), |path| Ok(Pins::remove_link(path)?))?;
+    removed += remove_pins(&pins.version_directory().join("maps"), |path| {
+        fs::remove_file(path).with_context(|| format!("cannot remove pin {}", path.display()))
+    })?;
     for directory in [pins.version_directory(), pins.directory().to_owned()] {
         remove_directory(&directory)?;
     }
@@ -53,7 +54,7 @@ fn remove_filters(pins: &Pins) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn remove_pins(directory: &Path) -> anyhow::Result<usize> {
+fn remove_pins(directory: &Path, remove: fn(&Path) -> anyhow::Result<()>) -> anyhow::Result<usize> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
@@ -62,7 +63,7 @@ fn remove_pins(directory: &Path) -> anyhow::Result<usize> {
     let mut removed = 0;
     for entry in entries {
         let path = entry?.path();
-        fs::remove_file(&path).with_context(|| format!("cannot remove pin {}", path.display()))?;
+        remove(&path)?;
         println!("removed {}", path.display());
         removed += 1;
     }

@@ -10,7 +10,7 @@ use anyhow::Context;
 use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::collect::Collecting;
@@ -76,7 +76,7 @@ pub(super) struct Args {
     logging: Logging,
 }
 
-/// Rested this long, the engine tidies up.
+/// With nothing to do for this long, the engine frees what was given up.
 const IDLE: Duration = Duration::from_millis(200);
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
@@ -151,6 +151,7 @@ async fn turn(
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut problems = BTreeSet::new();
+    let mut settling = JoinSet::new();
     loop {
         let event = tokio::select! {
             biased;
@@ -175,7 +176,11 @@ async fn turn(
                 flows.ask(engine.idle_bits());
                 continue;
             }
-            () = sleep(IDLE), if engine.wants_idle() => Event::Idle,
+            Some(_) = settling.join_next() => Event::Settled,
+            () = sleep(IDLE), if engine.wants_settling() => {
+                settling.spawn_blocking(engine.begin_settling());
+                continue;
+            }
         };
         if let Event::Source(event) = &event {
             tell_problems(&mut problems, &event.problems);

@@ -2,13 +2,14 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use lb_common::LAYOUT_VERSION;
 use rustix::fs::{FlockOperation, flock, statfs};
 use rustix::mount::{MountFlags, mount};
 
-use super::DatapathError;
+use super::{DatapathError, sys};
 
 /// `BPF_FS_MAGIC`, `CGROUP2_SUPER_MAGIC` (linux/magic.h)
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
@@ -67,6 +68,21 @@ impl Pins {
     /// The pin of the link that a program is attached by.
     pub fn link(&self, program: &str) -> PathBuf {
         self.version_directory().join("links").join(program)
+    }
+
+    /// Takes a program off its hook, and its pinned link away.
+    ///
+    /// # Errors
+    ///
+    /// Where the pin can't be removed.
+    pub fn remove_link(path: &Path) -> Result<(), DatapathError> {
+        // What is gone with its device has nothing to detach.
+        if let Ok(link) = sys::open_pin(path)
+            && let Err(error) = sys::detach(link.as_fd())
+        {
+            tracing::debug!(%error, link = %path.display(), "link not detached");
+        }
+        fs::remove_file(path).map_err(|source| DatapathError::Pin { what: "remove", path: path.to_owned(), source })
     }
 
     /// Makes the directories, on a bpffs that is mounted if there is none, and takes the lock that keeps a

@@ -13,7 +13,7 @@ use lb_common::{
 
 use super::array::MappedArray;
 use super::{DatapathError, Pins, sys};
-use crate::reconcile::{Observed, Op, Range, Store, StoreError};
+use crate::reconcile::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 
 /// The map of labels, and how many it can hold: as many as there are Services.
 pub(super) const LABELS: &str = "LABELS";
@@ -118,20 +118,18 @@ impl Store for KernelStore {
         }
     }
 
-    fn wait_for_readers(&self) {
-        if let Err(error) = sys::wait_for_programs() {
-            tracing::debug!(%error, "membarrier is not to be had here, waiting instead");
-            // No program runs for a second: each is bounded by the verifier to far less.
-            std::thread::sleep(std::time::Duration::from_secs(1));
-        }
+    fn barrier(&self) -> Barrier {
+        Box::new(|| {
+            if let Err(error) = sys::wait_for_programs() {
+                tracing::debug!(%error, "membarrier is not to be had here, waiting instead");
+                // No program runs for a second: the verifier bounds each to far less.
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
+        })
     }
 
-    fn capacity(&self) -> crate::reconcile::Capacity {
-        crate::reconcile::Capacity {
-            services: self.services.len(),
-            backends: self.backends.len(),
-            slots: self.slots.len(),
-        }
+    fn capacity(&self) -> Capacity {
+        Capacity { services: self.services.len(), backends: self.backends.len(), slots: self.slots.len() }
     }
 
     fn observe(&self) -> Result<Observed, StoreError> {

@@ -8,9 +8,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// `BPF_OBJ_GET`, `BPF_LINK_UPDATE`, `BPF_OBJ_GET_INFO_BY_FD`, `BPF_MAP_LOOKUP_BATCH` (`enum bpf_cmd`)
+/// `BPF_OBJ_GET`, `BPF_LINK_UPDATE`, `BPF_LINK_DETACH`, `BPF_OBJ_GET_INFO_BY_FD`, `BPF_MAP_LOOKUP_BATCH` (`enum
+/// bpf_cmd`)
 const OBJ_GET: libc::c_int = 7;
 const LINK_UPDATE: libc::c_int = 29;
+const LINK_DETACH: libc::c_int = 34;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const MAP_LOOKUP_BATCH: libc::c_int = 24;
 /// Linux 5.14, asm-generic/socket.h
@@ -110,6 +112,13 @@ pub(super) fn replace_program(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> 
     let mut attr = LinkUpdate { link_fd: raw(link), new_prog_fd: raw(program), flags: 0, old_prog_fd: 0 };
     // SAFETY: the attribute is the prefix of `union bpf_attr` that the command reads.
     unsafe { bpf(LINK_UPDATE, &mut attr).map(drop) }
+}
+
+/// Takes the program of a link off its hook, at once: to close the link does so only after a while.
+pub(super) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut fd = raw(link);
+    // SAFETY: the attribute is the prefix of `union bpf_attr` that the command reads.
+    unsafe { bpf(LINK_DETACH, &mut fd).map(drop) }
 }
 
 /// What a cgroup link is attached to.

@@ -1,7 +1,7 @@
 //! Which numbers are free, which rest, which are taken.
 //!
 //! A number that was in use rests until no program can read it as its old owner's any more: the programs
-//! that ran when it was given up have ended (see [`super::Store::wait_for_readers`]).
+//! that ran when it was given up have ended (see [`super::Store::barrier`]).
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,6 +13,8 @@ pub(super) struct Ids {
     end: u32,
     free: VecDeque<u32>,
     resting: Vec<u32>,
+    /// Those that rested when the wait for programs began.
+    settling: Vec<u32>,
 }
 
 impl Ids {
@@ -21,7 +23,7 @@ impl Ids {
         let taken: std::collections::BTreeSet<u32> = taken.collect();
         let fresh = taken.last().map_or(1, |last| last + 1);
         let free = (1..fresh).filter(|id| !taken.contains(id)).collect();
-        Self { fresh, end, free, resting: Vec::new() }
+        Self { fresh, end, free, resting: Vec::new(), settling: Vec::new() }
     }
 
     /// A free number: one never used while there are few of them to reuse.
@@ -50,9 +52,14 @@ impl Ids {
         !self.resting.is_empty()
     }
 
-    /// The resting ones are free now; returns them.
+    /// A wait for programs begins.
+    pub(super) fn begin_settling(&mut self) {
+        self.settling.append(&mut self.resting);
+    }
+
+    /// It has ended: those that rested when it began are free now; returns them.
     pub(super) fn wake(&mut self) -> Vec<u32> {
-        let woken = std::mem::take(&mut self.resting);
+        let woken = std::mem::take(&mut self.settling);
         self.free.extend(&woken);
         woken
     }
@@ -71,6 +78,8 @@ pub(super) struct Runs {
     /// First slot → length of each free run; no two touch.
     free: BTreeMap<u32, u32>,
     resting: Vec<Run>,
+    /// Those that rested when the wait for programs began.
+    settling: Vec<Run>,
 }
 
 impl Runs {
@@ -89,7 +98,7 @@ impl Runs {
         if at < end {
             free.insert(at, end - at);
         }
-        Self { free, resting: Vec::new() }
+        Self { free, resting: Vec::new(), settling: Vec::new() }
     }
 
     /// A run of `len` slots; of length 0 it is nowhere.
@@ -136,9 +145,14 @@ impl Runs {
         !self.resting.is_empty()
     }
 
-    /// The resting ones are free now.
+    /// A wait for programs begins.
+    pub(super) fn begin_settling(&mut self) {
+        self.settling.append(&mut self.resting);
+    }
+
+    /// It has ended: those that rested when it began are free now.
     pub(super) fn wake(&mut self) {
-        for run in std::mem::take(&mut self.resting) {
+        for run in std::mem::take(&mut self.settling) {
             self.put_back(run);
         }
     }
@@ -156,6 +170,8 @@ mod tests {
         assert_eq!((ids.take(), ids.take(), ids.take()), (Some(3), Some(1), None));
         ids.rest(3);
         assert_eq!(ids.take(), None, "it rests");
+        assert!(ids.wake().is_empty(), "nobody has begun to wait for it");
+        ids.begin_settling();
         assert_eq!(ids.wake(), [3]);
         assert_eq!(ids.take(), Some(3));
     }

@@ -1,14 +1,14 @@
 //! The maps in memory, for tests: checks after every write what must hold after any prefix of any plan.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
 use lb_common::{
     Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, Service, ServiceId,
     ServiceLabel,
 };
 
-use super::{Capacity, Observed, Op, Range, Store, StoreError};
+use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 
 /// What a reader that holds a list's word finds by it.
 type Found = Vec<(BackendId, lb_common::Addr, lb_common::Port)>;
@@ -29,7 +29,7 @@ pub(super) struct Memory {
     pub(super) ranges: BTreeSet<Range>,
     pub(super) node: Option<NodeConfig>,
     /// Words that programs may still hold, and what they must find by them.
-    held: RefCell<Vec<(List, Found)>>,
+    held: Arc<Mutex<Vec<(List, Found)>>>,
 }
 
 impl Memory {
@@ -46,7 +46,7 @@ impl Memory {
             filter: BTreeSet::new(),
             ranges: BTreeSet::new(),
             node: None,
-            held: RefCell::default(),
+            held: Arc::default(),
         }
     }
 
@@ -92,7 +92,7 @@ impl Memory {
                 }
             }
         }
-        for (list, found) in self.held.borrow().iter() {
+        for (list, found) in self.held.lock().expect("no test panicked with it").iter() {
             assert_eq!(self.find(*list), *found, "a program that holds {list:?} finds other backends");
         }
     }
@@ -117,7 +117,7 @@ impl Store for Memory {
                 for list in [old.cluster(), old.local()] {
                     if readable && !list.is_empty() {
                         let found = self.find(list);
-                        self.held.borrow_mut().push((list, found));
+                        self.held.lock().expect("no test panicked with it").push((list, found));
                     }
                 }
             }
@@ -138,8 +138,9 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn wait_for_readers(&self) {
-        self.held.borrow_mut().clear();
+    fn barrier(&self) -> Barrier {
+        let held = Arc::clone(&self.held);
+        Box::new(move || held.lock().expect("no test panicked with it").clear())
     }
 
     fn capacity(&self) -> Capacity {

@@ -20,5 +20,5 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use op::{Capacity, Observed, Op, Range, Store, StoreError};
+pub use op::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 pub use state::{NodePath, Outcome, Reconciler, Refusal};

@@ -103,6 +103,9 @@ pub enum StoreError {
     },
 }
 
+/// Waits for programs: see [`Store::barrier`].
+pub type Barrier = Box<dyn FnOnce() + Send>;
+
 /// The maps: of the kernel, or in memory.
 pub trait Store {
     /// Carries one operation out.
@@ -112,8 +115,9 @@ pub trait Store {
     /// Nothing was written then.
     fn apply(&mut self, op: &Op) -> Result<(), StoreError>;
 
-    /// Returns when no program that began before this call runs any more.
-    fn wait_for_readers(&self);
+    /// What returns, on whatever thread it is called, when no program that began before that call runs any
+    /// more. It takes some 10 ms.
+    fn barrier(&self) -> Barrier;
 
     /// How much there is room for.
     fn capacity(&self) -> Capacity;

@@ -11,7 +11,7 @@ use super::filter::Filter;
 use super::ids::{Ids, Run, Runs};
 use super::plan::Planned;
 use super::ranges::Ranges;
-use super::{Capacity, Observed, Op, Range, Store, StoreError};
+use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 use crate::compile::claims::Claim;
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
@@ -111,7 +111,7 @@ impl<S: Store> Reconciler<S> {
     ///
     /// Where the maps can't be read.
     pub fn adopt_for(store: S, all_backends: bool) -> Result<Self, StoreError> {
-        store.wait_for_readers();
+        store.barrier()();
         let state = State::adopt(store.observe()?, store.capacity(), all_backends);
         Ok(Self { store, state, waiting: BTreeMap::new() })
     }
@@ -157,18 +157,29 @@ impl<S: Store> Reconciler<S> {
         self.update(tables, gone)
     }
 
-    /// Whether numbers rest: [`Reconciler::settle`] would free them.
+    /// Whether numbers rest that nobody has begun to wait for.
     pub fn has_resting(&self) -> bool {
         self.state.has_resting()
     }
 
-    /// Frees the numbers that rest. Waits some 10 ms for programs that may still read them; call it when
-    /// there is nothing else to do.
+    /// Begins to free the numbers that rest: whoever calls waits by the barrier, on a thread that may wait, and
+    /// then calls [`Reconciler::end_settling`]. Once at a time.
+    pub fn begin_settling(&mut self) -> Barrier {
+        self.state.begin_settling();
+        self.store.barrier()
+    }
+
+    /// The barrier has returned: what rested when it was made is free.
+    pub fn end_settling(&mut self) {
+        let ops = self.state.wake();
+        self.apply(ops);
+    }
+
+    /// Frees all numbers that rest, waiting here.
     pub fn settle(&mut self) {
         if self.state.has_resting() {
-            self.store.wait_for_readers();
-            let ops = self.state.wake();
-            self.apply(ops);
+            self.begin_settling()();
+            self.end_settling();
         }
     }
 
@@ -351,7 +362,13 @@ impl State {
         self.service_ids.has_resting() || self.backend_ids.has_resting() || self.runs.has_resting()
     }
 
-    /// Everything that rested is free; the writes that make it so.
+    fn begin_settling(&mut self) {
+        self.service_ids.begin_settling();
+        self.backend_ids.begin_settling();
+        self.runs.begin_settling();
+    }
+
+    /// Everything that was settling is free; the writes that make it so.
     fn wake(&mut self) -> Vec<Op> {
         self.runs.wake();
         // Words first: none is left that points at a backend which is freed next.

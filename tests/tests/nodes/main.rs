@@ -8,7 +8,7 @@ mod bind;
 mod churn;
 mod cluster_ip;
 mod datagrams;
-mod devices;
+mod demo;
 mod families;
 mod harness;
 mod manifests;

@@ -40,8 +40,9 @@ fn a_udp_node_port_is_reached_on_an_address_of_the_node_and_on_its_loopback() {
 
 #[test]
 fn the_loopback_of_a_pod_is_its_own() {
-    let service = web("web").port(80).node_port(31000).cluster_ips("10.96.0.10", "fd00:10:96::10");
-    let scene = Scene::serving(&[&service, &web("echo").port(5000).udp().node_port(31000)]);
+    let service = web("web").port(80).named("http").node_port(31000);
+    let service = service.port(5000).named("echo").udp().node_port(31000);
+    let scene = Scene::serving(&[&service.cluster_ips("10.96.0.10", "fd00:10:96::10")]);
     for target in ["127.0.0.1:31000", "[::1]:31000"] {
         for dial in [tcp(target), udp(target)] {
             check::refused(&scene.client, &dial, "ECONNREFUSED");

@@ -12,7 +12,6 @@ mod record;
 mod tcx;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use aya::Ebpf;
 use aya::programs::{Program, SchedClassifier, TcAttachType};
@@ -152,7 +151,7 @@ impl DeviceHooks {
         }
         *made_qdisc |= clsact::attach(program, device, hook).map_err(failed)?;
         if pin.exists() {
-            fs::remove_file(&pin).map_err(|source| DatapathError::Pin { what: "remove", path: pin, source })?;
+            Pins::remove_link(&pin)?;
         }
         Ok(HookState::Clsact)
     }

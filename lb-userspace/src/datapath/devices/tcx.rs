@@ -68,7 +68,7 @@ pub(super) fn remove_pins(pins: &Pins, index: u32) -> Result<(), DatapathError> 
     for hook in [INGRESS, EGRESS] {
         let path = pins.link(&pin_name(index, hook.name));
         if path.exists() {
-            fs::remove_file(&path).map_err(|source| DatapathError::Pin { what: "remove", path, source })?;
+            Pins::remove_link(&path)?;
         }
     }
     Ok(())

@@ -16,12 +16,12 @@ use super::allocate::{self, Ledger};
 use super::config::Config;
 use super::contents::{Contents, Entry, contents};
 use super::decode::{Fault, Kind, ObjectId};
-use super::endpoints::{self, PodIndex};
+use super::endpoints::{self, Derived, PodIndex};
 use super::files::Files;
-use super::object::{Draft, Object};
+use super::object::Object;
 use super::resolve::{Choice, Resolved, resolve};
 use crate::model::{Change, EndpointSlice, ObjectName, Service};
-use crate::source::{ObjectRef, Problem, translate};
+use crate::source::{ObjectRef, Problem};
 
 /// What a reading of the directory came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -44,7 +44,10 @@ pub struct ManifestState {
     /// Files by what their bytes hash to, so that what didn't change isn't parsed again.
     parsed: BTreeMap<String, (u64, Contents)>,
     in_force: BTreeMap<ObjectId, InForce>,
+    derived: BTreeMap<ObjectName, Derived>,
     said: Said,
+    /// What the last reading came to.
+    last: Outcome,
 }
 
 #[derive(Debug, Clone)]
@@ -75,7 +78,9 @@ impl ManifestState {
 
     /// Takes in what the directory holds now: all of its files.
     pub fn load(&mut self, files: &Files) -> Outcome {
-        self.parse(files);
+        if !self.parse(files) {
+            return Outcome { changes: vec![], moved: vec![], ..self.last.clone() };
+        }
         let mut outcome = Outcome::default();
         for (_, contents) in self.parsed.values() {
             outcome.problems.extend(contents.problems.iter().cloned());
@@ -84,24 +89,31 @@ impl ManifestState {
         let wanted = self.wanted(&mut outcome.problems);
         self.settle(wanted, &mut outcome);
         let now = self.told();
+        outcome.problems.sort();
+        self.last = outcome.clone();
         outcome.changes = now.changes_since(&self.said);
         self.said = now;
-        outcome.problems.sort();
         outcome
     }
 
-    fn parse(&mut self, files: &Files) {
+    /// Whether any file is another than before.
+    fn parse(&mut self, files: &Files) -> bool {
         let mut before = std::mem::take(&mut self.parsed);
+        let mut is_news = files.is_empty();
         for (file, bytes) in files {
             let mut hasher = DefaultHasher::new();
             bytes.hash(&mut hasher);
             let hash = hasher.finish();
             let parsed = match before.remove(file) {
                 Some(parsed) if parsed.0 == hash => parsed,
-                _ => (hash, contents(file, bytes, &self.config)),
+                _ => {
+                    is_news = true;
+                    (hash, contents(file, bytes, &self.config))
+                }
             };
             self.parsed.insert(file.clone(), parsed);
         }
+        is_news || !before.is_empty()
     }
 
     /// The version of each object that is to be in force, in the order of their files.
@@ -144,7 +156,7 @@ impl ManifestState {
     /// Gives Services their numbers, and puts in force what can be.
     fn settle(&mut self, wanted: Vec<(ObjectId, InForce)>, outcome: &mut Outcome) {
         let choices: Vec<Choice> = wanted.iter().filter_map(|(id, wanted)| self.choice(id, wanted)).collect();
-        let Resolved { drafts, ledger, refused, moved } = resolve(&self.config, &self.held(), &choices);
+        let Resolved { drafts, ledger, refused, moved, .. } = resolve(&self.config, &self.held(), &choices);
         self.ledger = ledger;
         let files: BTreeMap<&ObjectName, &str> = wanted
             .iter()
@@ -157,7 +169,8 @@ impl ManifestState {
             let field = Some(fault.field).filter(|field| !field.is_empty());
             Problem { object: Some(ObjectRef::from(&id)), field, ..Problem::of_file(file, fault.message) }
         };
-        outcome.problems.extend(refused.into_iter().map(|(name, fault)| problem(&name, fault)));
+        let reasons = refused.iter().flat_map(|(name, faults)| faults.iter().map(move |fault| (name, fault)));
+        outcome.problems.extend(reasons.map(|(name, fault)| problem(name, fault.clone())));
         outcome.moved = moved.iter().map(|(name, message)| problem(name, Fault::new("", message))).collect();
         self.in_force = wanted
             .into_iter()
@@ -193,40 +206,35 @@ impl ManifestState {
     }
 
     /// The world that follows from what is in force.
-    fn told(&self) -> Said {
+    fn told(&mut self) -> Said {
         let mut said = Said::default();
+        let mut derived = BTreeMap::new();
         let pods = PodIndex::new(self.in_force.values().filter_map(|known| match &known.object {
-            Object::Pod(pod) => Some(&**pod),
+            Object::Pod(pod) => Some(pod),
             _ => None,
         }));
         for (id, known) in &self.in_force {
             match &known.object {
-                Object::Service(draft) => self.tell_service(draft, &pods, &mut said),
+                Object::Service(draft) if draft.is_ours => {
+                    let numbers = self.ledger.get(&id.name).cloned().unwrap_or_default();
+                    said.services.insert(id.name.clone(), allocate::numbered(draft, &numbers));
+                    let before = self.derived.get(&id.name);
+                    derived
+                        .extend(endpoints::derived(draft, &pods, before).map(|new| (id.name.clone(), new)));
+                }
                 Object::Slice(Some(slice)) => {
                     said.slices.insert(slice.name.clone(), Arc::clone(slice));
                 }
                 Object::Node(zone) if Some(id.name.name.as_str()) == self.config.node_name() => {
                     said.zone.clone_from(zone);
                 }
-                Object::Slice(None) | Object::Pod(_) | Object::Node(_) => {}
+                Object::Service(_) | Object::Slice(None) | Object::Pod(_) | Object::Node(_) => {}
             }
         }
+        self.derived = derived;
+        let slices = self.derived.values().flat_map(|derived| &derived.slices);
+        said.slices.extend(slices.map(|slice| (slice.name.clone(), Arc::clone(slice))));
         said
-    }
-
-    fn tell_service(&self, draft: &Draft, pods: &PodIndex, said: &mut Said) {
-        if !draft.is_ours {
-            return;
-        }
-        let name = &draft.service.name;
-        let numbers = self.ledger.get(name).cloned().unwrap_or_default();
-        said.services.insert(name.clone(), allocate::numbered(draft, &numbers));
-        for slice in endpoints::slices(draft, pods) {
-            // A derived slice is one that a translation takes.
-            if let Ok(slice) = translate::endpoint_slice(&slice) {
-                said.slices.insert(slice.value.name.clone(), Arc::new(slice.value));
-            }
-        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::process::{self, Command};
 
 use anyhow::Context;
 use nix::sched::{CloneFlags, setns};
+use nix::sys::signal::SigSet;
 
 #[derive(clap::Args)]
 pub(crate) struct Enter {
@@ -35,6 +36,9 @@ impl Enter {
             fs::write(&procs, process::id().to_string())
                 .with_context(|| format!("write {}", procs.display()))?;
         }
+        // Whoever started this may take signals by waiting for them, and so have them blocked; a mask is
+        // inherited (execve(2)), and a server that never hears SIGTERM would not end.
+        SigSet::empty().thread_set_mask().context("unblock signals")?;
         let (program, arguments) = self.command.split_first().context("no command")?;
         let error = Command::new(program).args(arguments).exec();
         Err(error).with_context(|| format!("run {}", program.display()))

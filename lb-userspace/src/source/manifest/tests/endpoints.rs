@@ -190,3 +190,18 @@ fn a_pod_that_changes_resends_only_the_slice_that_it_is_in() {
     assert_eq!(outcome.changes.len(), 1);
     assert_eq!(dir.endpoints("b"), ["10.1.0.3:80"]);
 }
+
+#[test]
+fn a_pod_or_a_service_that_changes_its_labels_changes_who_has_the_endpoint() {
+    let mut dir = Directory::new();
+    dir.write("a.yaml", &service("a", &["selector: {app: a}"]));
+    dir.write("b.yaml", &service("b", &["selector: {app: b}"]));
+    dir.write("p.yaml", &pod("p", "app: a", "10.1.0.1", &[])).load_well();
+    assert_eq!((dir.endpoints("a").len(), dir.endpoints("b").len()), (1, 0));
+    dir.write("p.yaml", &pod("p", "app: b", "10.1.0.1", &[])).load_well();
+    assert_eq!((dir.endpoints("a").len(), dir.endpoints("b").len()), (0, 1));
+    dir.write("a.yaml", &service("a", &["selector: {app: b}"])).load_well();
+    assert_eq!((dir.endpoints("a").len(), dir.endpoints("b").len()), (1, 1));
+    dir.remove("p.yaml").load_well();
+    assert_eq!((dir.endpoints("a").len(), dir.endpoints("b").len()), (0, 0));
+}

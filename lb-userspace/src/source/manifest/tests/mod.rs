@@ -1,5 +1,6 @@
 //! The directory from outside: files in, world and problems out.
 
+mod contention;
 mod endpoints;
 mod examples;
 mod last_good;
@@ -118,6 +119,12 @@ impl Directory {
         all.sort();
         all
     }
+}
+
+/// These service CIDRs and this range of node ports.
+fn config(cidrs: &[&str], node_ports: &str) -> Config {
+    let cidrs: Vec<_> = cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect();
+    Config::new(&cidrs, node_ports.parse().unwrap(), None).unwrap()
 }
 
 fn texts(problems: &[Problem]) -> Vec<String> {

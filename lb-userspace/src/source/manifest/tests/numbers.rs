@@ -3,11 +3,6 @@
 use super::*;
 use crate::model::Change;
 
-fn config(cidrs: &[&str], node_ports: &str) -> Config {
-    let cidrs: Vec<_> = cidrs.iter().map(|cidr| cidr.parse().unwrap()).collect();
-    Config::new(&cidrs, node_ports.parse().unwrap(), None).unwrap()
-}
-
 /// What a single Service gets: addresses, or what is wrong.
 fn addresses(config: Config, spec: &[&str]) -> Result<Vec<String>, Vec<String>> {
     let mut dir = Directory::with(config, Ledger::new());

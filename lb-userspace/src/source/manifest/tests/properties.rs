@@ -10,8 +10,7 @@ use crate::model::Change;
 
 /// Small pools, so that numbers collide and run out.
 fn config() -> Config {
-    let cidrs = ["10.96.0.0/28".parse().unwrap(), "fd00:10:96::/124".parse().unwrap()];
-    Config::new(&cidrs, "30000-30009".parse().unwrap(), None).unwrap()
+    super::config(&["10.96.0.0/28", "fd00:10:96::/124"], "30000-30009")
 }
 
 /// What a Service is asked for in these tests.
@@ -85,7 +84,7 @@ fn assert_no_collisions(world: &World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig { max_global_rejects: 10_000, ..ProptestConfig::with_cases(150) })]
 
     #[test]
     fn any_bytes_are_taken_without_a_panic(
@@ -123,12 +122,35 @@ proptest! {
     }
 
     #[test]
+    fn a_number_is_only_refused_because_of_a_service_that_has_it(steps in vec(wishes(), 1..4)) {
+        let mut dir = Directory::with(config(), Ledger::new());
+        for wishes in steps {
+            dir.files = files(&wishes);
+            for problem in dir.load().problems {
+                let Some((number, owner)) = problem.message.split_once(" is already Service default/") else {
+                    continue;
+                };
+                let Some(owner) = dir.service(owner.trim_end_matches("'s")) else {
+                    return Err(TestCaseError::fail(problem.to_string()));
+                };
+                let ips = owner.cluster_ips.iter().map(ToString::to_string);
+                let ports = owner.ports.iter().filter_map(|port| port.node_port);
+                let ports = ports.chain(owner.health_check_node_port).map(|port| port.to_string());
+                prop_assert!(ips.chain(ports).any(|has| has == number), "{}: {:?}", problem, owner);
+            }
+        }
+    }
+
+    #[test]
     fn loading_twice_changes_nothing(first in wishes(), then in wishes()) {
         let mut dir = Directory::with(config(), Ledger::new());
         for wishes in [first, then] {
             dir.files = files(&wishes);
             let outcome = dir.load();
-            let (ledger, again) = (dir.state.ledger().clone(), dir.load());
+            let ledger = dir.state.ledger().clone();
+            prop_assert_eq!(dir.load(), Outcome { changes: vec![], moved: vec![], ..outcome.clone() });
+            // Another file is there, so that nothing is taken for known.
+            let again = dir.write("other.yaml", "# nothing").load();
             prop_assert_eq!(again, Outcome { changes: vec![], moved: vec![], ..outcome });
             prop_assert_eq!(dir.state.ledger(), &ledger);
         }
