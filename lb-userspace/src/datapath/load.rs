@@ -180,7 +180,7 @@ fn ensure_packet_maps(pins: &Pins) -> Result<(), DatapathError> {
     const MMAPABLE: u32 = 1 << 10;
     ensure(pins, "FILTER", || Array::<MapData, u64>::create(FILTER_WORDS, MMAPABLE), Array::pin)?;
     ensure(pins, "NODE", || Array::<MapData, NodeConfig>::create(1, MMAPABLE), Array::pin)?;
-    ensure(pins, "RANGES", || LpmTrie::<MapData, RangeKey, u8>::create(1 << 16, NO_PREALLOC), LpmTrie::pin)?;
+    ensure(pins, "RANGES", || LpmTrie::<MapData, RangeKey, u32>::create(1 << 16, NO_PREALLOC), LpmTrie::pin)?;
     ensure(pins, "FLOWS", || HashMap::<MapData, FlowKey, Flow>::create(1 << 19, NO_PREALLOC), HashMap::pin)?;
     ensure(pins, "NEW_FLOWS", || HashMap::<MapData, FlowKey, Flow>::create(1 << 17, NO_PREALLOC), HashMap::pin)?;
     ensure(pins, "EXHAUSTED", || HashMap::<MapData, u32, u64>::create(1 << 10, NO_PREALLOC), HashMap::pin)

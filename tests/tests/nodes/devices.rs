@@ -36,7 +36,7 @@ impl Running {
 }
 
 fn options(arguments: &[&str]) -> Options {
-    let arguments = ["--log", "debug"].iter().chain(arguments).map(Into::into).collect();
+    let arguments = ["--log", "info,lb_userspace=debug"].iter().chain(arguments).map(Into::into).collect();
     Options { arguments, ..Options::default() }
 }
 
@@ -62,9 +62,7 @@ fn status(node: &Node, device: &str) -> String {
 /// What the kernel has on the hooks of a device.
 #[track_caller]
 fn attached(node: &Node, device: &str) -> Vec<String> {
-    let said = node.place().run("bpftool", &["net", "show", "dev", device]).expect("bpftool");
-    let programs = said.lines().filter(|line| line.contains("shunt_"));
-    programs.map(|line| line.split_whitespace().nth(1).unwrap_or_default().to_owned()).collect()
+    node.programs_on(device).unwrap_or_else(|error| panic!("{error:#}"))
 }
 
 #[test]
@@ -72,7 +70,7 @@ fn programs_are_on_the_device_with_an_address_of_the_node_and_not_on_those_of_po
     let scene = Running::start(&[]);
     let _pod = scene.node.pod("pod-a").expect("a pod");
     assert_eq!(status(&scene.node, "eth0"), "external tcx tcx");
-    assert_eq!(attached(&scene.node, "eth0"), ["tcx/ingress", "tcx/egress"]);
+    assert_eq!(attached(&scene.node, "eth0"), ["tcx/ingress shunt_ingress", "tcx/egress shunt_egress"]);
     assert!(status(&scene.node, "pods").starts_with("bridge of pods"));
     assert!(status(&scene.node, "lo").starts_with("loopback"));
 }
@@ -80,16 +78,16 @@ fn programs_are_on_the_device_with_an_address_of_the_node_and_not_on_those_of_po
 #[test]
 fn a_device_that_comes_later_is_attached_to_and_one_that_goes_is_forgotten() {
     let scene = Running::start(&[]);
-    scene.ip(&["link add link eth0 name eth0.7 type vlan id 7"], "device eth0.7 is left alone");
-    assert_eq!(status(&scene.node, "eth0.7"), "has neither an address of the node nor a default route");
-    scene.ip(&["addr add 192.168.77.1/24 dev eth0.7", "link set eth0.7 up"], "attached to device eth0.7");
-    assert_eq!(status(&scene.node, "eth0.7"), "external tcx tcx");
-    assert_eq!(attached(&scene.node, "eth0.7"), ["tcx/ingress", "tcx/egress"]);
-    scene.ip(&["addr del 192.168.77.1/24 dev eth0.7"], "device eth0.7 is left alone");
-    assert!(attached(&scene.node, "eth0.7").is_empty());
-    scene.ip(&["addr add 192.168.77.1/24 dev eth0.7"], "attached to device eth0.7");
-    scene.ip(&["link del eth0.7"], "device eth0.7 is gone");
-    assert_eq!(status(&scene.node, "eth0.7"), "gone");
+    scene.ip(&["link add eth7 type veth peer name other"], "device eth7 is left alone");
+    assert!(status(&scene.node, "eth7").starts_with("leads to a pod"));
+    scene.ip(&["addr add 192.168.77.1/24 dev eth7", "link set eth7 up"], "attached to device eth7");
+    assert_eq!(status(&scene.node, "eth7"), "external tcx tcx");
+    assert_eq!(attached(&scene.node, "eth7"), ["tcx/ingress shunt_ingress", "tcx/egress shunt_egress"]);
+    scene.ip(&["addr del 192.168.77.1/24 dev eth7"], "device eth7 is left alone");
+    assert!(attached(&scene.node, "eth7").is_empty());
+    scene.ip(&["addr add 192.168.77.1/24 dev eth7"], "attached to device eth7");
+    scene.ip(&["link del eth7"], "device eth7 is gone");
+    assert_eq!(status(&scene.node, "eth7"), "gone");
 }
 
 #[test]
@@ -99,7 +97,7 @@ fn a_restart_takes_over_what_is_attached_and_leaves_other_programs_alone() {
     let before = links();
     assert!(before.contains("-ingress") && before.contains("-egress"), "{before}");
     let scene = Running::restart(scene, &[]);
-    assert_eq!(attached(&scene.node, "eth0"), ["tcx/ingress", "tcx/egress"]);
+    assert_eq!(attached(&scene.node, "eth0"), ["tcx/ingress shunt_ingress", "tcx/egress shunt_egress"]);
     assert_eq!(status(&scene.node, "eth0"), "external tcx tcx");
 }
 
@@ -119,13 +117,13 @@ fn patterns_choose_the_devices() {
 fn filters_take_the_place_of_links_and_the_other_way_round() {
     let scene = Running::start(&["--no-tcx"]);
     assert_eq!(status(&scene.node, "eth0"), "external clsact clsact");
-    assert_eq!(attached(&scene.node, "eth0"), ["clsact/ingress", "clsact/egress"]);
+    assert_eq!(attached(&scene.node, "eth0"), ["clsact/ingress shunt_ingress", "clsact/egress shunt_egress"]);
     let scene = scene.restart(&["--no-tcx"]);
-    assert_eq!(attached(&scene.node, "eth0"), ["clsact/ingress", "clsact/egress"]);
+    assert_eq!(attached(&scene.node, "eth0"), ["clsact/ingress shunt_ingress", "clsact/egress shunt_egress"]);
     let scene = scene.restart(&[]);
-    assert_eq!(attached(&scene.node, "eth0"), ["tcx/ingress", "tcx/egress"]);
+    assert_eq!(attached(&scene.node, "eth0"), ["tcx/ingress shunt_ingress", "tcx/egress shunt_egress"]);
     let scene = scene.restart(&["--no-tcx"]);
-    assert_eq!(attached(&scene.node, "eth0"), ["clsact/ingress", "clsact/egress"]);
+    assert_eq!(attached(&scene.node, "eth0"), ["clsact/ingress shunt_ingress", "clsact/egress shunt_egress"]);
 }
 
 #[test]
@@ -134,7 +132,7 @@ fn cleanup_takes_everything_off_devices_but_the_filters_of_others() {
         let scene = Running::start(tcx);
         let tc = |arguments: &[&str]| scene.node.place().run("tc", arguments).expect("tc");
         if !tcx.is_empty() {
-            tc(&["filter", "add", "dev", "eth0", "ingress", "protocol", "ip", "u32", "match", "u32", "0", "0", "action", "ok"]);
+            tc(&["filter", "add", "dev", "eth0", "ingress", "protocol", "ip", "u32", "match", "u32", "0", "0", "flowid", "1:1"]);
         }
         let pin_dir = scene.node.pin_dir();
         scene.shunt.stop().expect("an end");

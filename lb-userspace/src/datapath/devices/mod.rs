@@ -93,7 +93,9 @@ impl DeviceHooks {
         for index in gone {
             tcx::remove_pins(&self.pins, index)?;
             self.records.remove(index)?;
-            self.known.remove(&index);
+            if let Some(status) = self.known.remove(&index) {
+                tracing::debug!("device {} is gone", status.device);
+            }
         }
         let mut changed = Vec::new();
         for device in devices {
