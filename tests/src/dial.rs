@@ -68,6 +68,12 @@ impl Dial {
         self.with(&format!("--source-port={port}"))
     }
 
+    /// UDP: with a question of so many bytes, and an answer as long.
+    #[must_use]
+    pub fn size(self, bytes: u32) -> Self {
+        self.with(&format!("--size={bytes}"))
+    }
+
     /// So many times.
     #[must_use]
     pub fn times(self, count: u32) -> Self {

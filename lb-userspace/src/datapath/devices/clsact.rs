@@ -12,7 +12,7 @@ use futures::TryStreamExt;
 use rtnetlink::packet_route::tc::TcHandle as QdiscHandle;
 
 use super::record::DeviceStatus;
-use super::{EGRESS, INGRESS, TcHook};
+use super::{EGRESS, INGRESS, POD_INGRESS, TcHook};
 use crate::node::devices::Device;
 
 const HANDLE: TcHandle = TcHandle::new(0, 1);
@@ -45,9 +45,9 @@ pub(super) fn attach(
 
 /// Takes our filters off a device. That there is none, or no such device, is as good.
 pub(super) fn detach(device: &str) {
-    for hook in [INGRESS, EGRESS] {
+    for hook in [INGRESS, POD_INGRESS, EGRESS] {
         if let Err(error) = qdisc_detach_program(device, hook.direction, hook.program) {
-            tracing::debug!(device, hook = hook.name, %error, "no filter taken off");
+            tracing::debug!(device, program = hook.program, %error, "no filter taken off");
         }
     }
 }

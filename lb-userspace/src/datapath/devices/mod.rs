@@ -17,7 +17,7 @@ use aya::Ebpf;
 use aya::programs::{Program, SchedClassifier, TcAttachType};
 
 use super::{DatapathError, Pins};
-use crate::node::devices::Device;
+use crate::node::devices::{Device, Role};
 
 pub use clsact::remove_filters;
 pub use record::{DeviceStatus, HookState, device_statuses};
@@ -38,6 +38,7 @@ struct TcHook {
     priority: u16,
 }
 
+/// Packets of clients outside, and answers of backends elsewhere.
 const INGRESS: TcHook = TcHook {
     name: "ingress",
     program: "shunt_ingress",
@@ -46,6 +47,10 @@ const INGRESS: TcHook = TcHook {
     priority: 50_000,
 };
 
+/// Packets of pods of this node.
+const POD_INGRESS: TcHook = TcHook { program: "shunt_pod_in", ..INGRESS };
+
+/// Answers of backends of this node.
 const EGRESS: TcHook = TcHook {
     name: "egress",
     program: "shunt_egress",
@@ -55,7 +60,7 @@ const EGRESS: TcHook = TcHook {
 };
 
 /// The names of the packet programs in the object.
-pub(super) const PROGRAMS: [&str; 2] = [INGRESS.program, EGRESS.program];
+pub(super) const PROGRAMS: [&str; 3] = [INGRESS.program, POD_INGRESS.program, EGRESS.program];
 
 /// The packet programs, loaded, and where they are attached.
 pub struct DeviceHooks {
@@ -115,14 +120,14 @@ impl DeviceHooks {
         let mut status = DeviceStatus::off(device);
         status.made_qdisc =
             before.as_ref().is_some_and(|before| before.made_qdisc && before.device == device.name);
-        if device.role.is_err() {
+        let Ok(role) = device.role else {
             if before.is_some_and(|before| before.is_attached()) {
                 tcx::remove_pins(&self.pins, device.index)?;
                 clsact::detach(&device.name);
             }
             return Ok(status);
-        }
-        for hook in [INGRESS, EGRESS] {
+        };
+        for hook in hooks(role) {
             if self.ebpf.program(hook.program).is_none() {
                 status.add_why(&format!("{}: there is no packet program in this build", hook.name));
                 continue;
@@ -156,6 +161,14 @@ impl DeviceHooks {
             Pins::remove_link(&pin)?;
         }
         Ok(HookState::Clsact)
+    }
+}
+
+/// What belongs on the hooks of a device.
+fn hooks(role: Role) -> [TcHook; 2] {
+    match role {
+        Role::External => [INGRESS, EGRESS],
+        Role::Pods => [POD_INGRESS, EGRESS],
     }
 }
 
