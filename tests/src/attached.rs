@@ -15,9 +15,13 @@ impl Node {
             let names = names.with_context(|| format!("ask for the programs of {device}"))?;
             found.extend(names.into_iter().map(|name| format!("tcx/{hook} {name}")));
             // Without a clsact qdisc there is nothing to show, and `tc` fails.
-            let filters = self.place().run("tc", &["filter", "show", "dev", device, hook]).unwrap_or_default();
+            let filters =
+                self.place().run("tc", &["filter", "show", "dev", device, hook]).unwrap_or_default();
             let names = filters.lines().filter_map(|line| {
-                line.split_whitespace().skip_while(|word| !word.starts_with("handle")).nth(2).filter(|_| line.contains("bpf"))
+                line.split_whitespace()
+                    .skip_while(|word| !word.starts_with("handle"))
+                    .nth(2)
+                    .filter(|_| line.contains("bpf"))
             });
             found.extend(names.map(|name| format!("clsact/{hook} {name}")));
         }

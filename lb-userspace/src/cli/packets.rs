@@ -118,7 +118,12 @@ fn tell(status: &DeviceStatus) {
     match role {
         None => tracing::debug!("device {device} is left alone: {why}"),
         Some(role) if status.is_complete() => {
-            tracing::info!(role, ingress = ingress.name(), egress = egress.name(), "attached to device {device}");
+            tracing::info!(
+                role,
+                ingress = ingress.name(),
+                egress = egress.name(),
+                "attached to device {device}"
+            );
         }
         Some(role) => tracing::error!(
             role,

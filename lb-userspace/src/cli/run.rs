@@ -92,7 +92,8 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let node_name = args.node_name.clone().unwrap_or_else(node::host_name);
     let config = args.allocation.config(Some(node_name.clone()))?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
-    let options = datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
+    let options =
+        datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
     let Datapath { store, devices: hooks, adopted_maps, lock } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,

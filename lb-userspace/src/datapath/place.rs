@@ -82,7 +82,11 @@ impl Pins {
         {
             tracing::debug!(%error, link = %path.display(), "link not detached");
         }
-        fs::remove_file(path).map_err(|source| DatapathError::Pin { what: "remove", path: path.to_owned(), source })
+        fs::remove_file(path).map_err(|source| DatapathError::Pin {
+            what: "remove",
+            path: path.to_owned(),
+            source,
+        })
     }
 
     /// Makes the directories, on a bpffs that is mounted if there is none, and takes the lock that keeps a

@@ -84,10 +84,12 @@ impl KernelStore {
     }
 
     fn filter_bits(&self) -> impl Iterator<Item = FilterBit> {
-        (0..self.filter.len()).filter_map(|index| Some((index, self.filter.get(index)?))).flat_map(|(index, word)| {
-            let bits = (0..u64::BITS).filter(move |bit| word & (1 << bit) != 0);
-            bits.filter_map(move |bit| FilterBit::from_number(index * u64::BITS + bit))
-        })
+        (0..self.filter.len()).filter_map(|index| Some((index, self.filter.get(index)?))).flat_map(
+            |(index, word)| {
+                let bits = (0..u64::BITS).filter(move |bit| word & (1 << bit) != 0);
+                bits.filter_map(move |bit| FilterBit::from_number(index * u64::BITS + bit))
+            },
+        )
     }
 }
 

@@ -137,8 +137,11 @@ pub(super) fn cgroup_link(link: BorrowedFd<'_>) -> io::Result<CgroupLink> {
 /// What a TCX link is attached to.
 pub(super) fn tcx_link(link: BorrowedFd<'_>) -> io::Result<TcxLink> {
     let mut info = TcxLinkInfo::default();
-    let mut attr =
-        GetInfo { bpf_fd: raw(link), info_len: size_of::<TcxLinkInfo>() as u32, info: (&raw mut info) as u64 };
+    let mut attr = GetInfo {
+        bpf_fd: raw(link),
+        info_len: size_of::<TcxLinkInfo>() as u32,
+        info: (&raw mut info) as u64,
+    };
     // SAFETY: as above; `info` outlives the call and is as long as said.
     unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attr)? };
     Ok(TcxLink { ifindex: info.ifindex, attach_type: info.attach_type })

@@ -32,7 +32,8 @@ pub struct PathFacts {
 /// What the packet path is told where the node has these devices, used as `devices` says, and the kernel gives
 /// `local_ports` to sockets.
 pub fn path(facts: &PathFacts, links: &[Link], devices: &[Device], local_ports: PortRange) -> NodePath {
-    let masquerade = |family| masquerade_address(facts, links, devices, family).map_or(Addr::UNSPECIFIED, Addr::from);
+    let masquerade =
+        |family| masquerade_address(facts, links, devices, family).map_or(Addr::UNSPECIFIED, Addr::from);
     let service_cidrs = apart_from(&facts.service_cidrs, links);
     let leads_to_pods = devices.iter().any(|device| device.role == Ok(Role::Pods));
     let flags = NodeFlags::empty()
@@ -57,13 +58,19 @@ pub fn path(facts: &PathFacts, links: &[Link], devices: &[Device], local_ports: 
 /// flag's default may happen to be somebody's network.
 fn apart_from(cidrs: &[IpNet], links: &[Link]) -> Vec<IpNet> {
     let overlap = |a: &IpNet, b: &IpNet| a.contains(&b.network()) || b.contains(&a.network());
-    let is_apart = |cidr: &&IpNet| !links.iter().flat_map(|link| &link.addresses).any(|net| overlap(cidr, net));
+    let is_apart =
+        |cidr: &&IpNet| !links.iter().flat_map(|link| &link.addresses).any(|net| overlap(cidr, net));
     cidrs.iter().filter(is_apart).copied().collect()
 }
 
 /// The address that stands for the node where a route has none of its own: the one that the node is known by,
 /// else one of the device with the default route, else of any device that leads outside.
-fn masquerade_address(facts: &PathFacts, links: &[Link], devices: &[Device], family: Family) -> Option<IpAddr> {
+fn masquerade_address(
+    facts: &PathFacts,
+    links: &[Link],
+    devices: &[Device],
+    family: Family,
+) -> Option<IpAddr> {
     let of_family = |ip: &IpAddr| Family::of(*ip) == family;
     if let Some(ip) = facts.node_ips.iter().copied().find(of_family) {
         return Some(ip);

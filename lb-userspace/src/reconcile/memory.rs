@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use lb_common::{
-    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, Service, ServiceId,
-    ServiceLabel,
+    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, Service,
+    ServiceId, ServiceLabel,
 };
 
 use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use lb_common::{
-    Addr, Backend, BackendId, FilterBit, Frontend, FrontendKey, NodeConfig, RangeKey, RangeSet, Service, ServiceId,
-    ServiceLabel,
+    Addr, Backend, BackendId, FilterBit, Frontend, FrontendKey, NodeConfig, RangeKey, RangeSet, Service,
+    ServiceId, ServiceLabel,
 };
 
 /// One write to one map. Carried out twice, it is as if once.

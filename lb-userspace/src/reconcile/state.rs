@@ -2,16 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::{
-    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendFlags, FrontendKey, NodeConfig, Service,
-    ServiceId, ServiceLabel,
-};
+use lb_common::{Backend, BackendId, Frontend, FrontendFlags, FrontendKey, Service, ServiceId, ServiceLabel};
 
 use super::filter::Filter;
 use super::ids::{Ids, Run, Runs};
+use super::packets::NodePath;
 use super::plan::Planned;
 use super::ranges::Ranges;
-use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
+use super::{Barrier, Op, Range, Store, StoreError};
 use crate::compile::claims::Claim;
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
@@ -30,17 +28,6 @@ pub(super) struct Group {
     pub(super) frontends: BTreeMap<FrontendKey, FrontendFlags>,
     /// Its source ranges.
     pub(super) ranges: BTreeSet<Range>,
-}
-
-/// What the packet path is to know of the node.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodePath {
-    /// `NODE`
-    pub config: NodeConfig,
-    /// Every address that the node may masquerade with.
-    pub addresses: BTreeSet<Addr>,
-    /// Networks of the cluster.
-    pub ranges: BTreeSet<Range>,
 }
 
 /// Something that could not be put in force.
@@ -82,14 +69,14 @@ pub(super) struct State {
     pub(super) filter: Filter,
     pub(super) ranges: Ranges,
     /// What the packet path was told of the node.
-    node: Option<NodePath>,
+    pub(super) node: Option<NodePath>,
 }
 
 /// Keeps the maps as the tables say.
 #[derive(Debug)]
 pub struct Reconciler<S> {
     store: S,
-    state: State,
+    pub(super) state: State,
     /// Tables that found no room.
     waiting: BTreeMap<ServiceKey, ServiceTable>,
 }
@@ -183,32 +170,6 @@ impl<S: Store> Reconciler<S> {
         }
     }
 
-    /// Tells the packet path what the node is.
-    pub fn put_node(&mut self, node: NodePath) -> Outcome {
-        let mut outcome = Outcome::default();
-        if self.state.node.as_ref() == Some(&node) {
-            return outcome;
-        }
-        let ops = self.state.plan_node(node);
-        self.run(ops, &mut outcome);
-        outcome
-    }
-
-    /// Bits of the filter that stand for nothing that is in the maps; flows may still need them.
-    pub fn idle_bits(&self) -> &BTreeSet<FilterBit> {
-        self.state.filter.idle()
-    }
-
-    /// Clears bits of which the caller has seen that no flow needs them; those that stand for something again
-    /// stay.
-    pub fn clear_bits(&mut self, bits: impl IntoIterator<Item = FilterBit>) -> Outcome {
-        let idle = self.state.filter.idle();
-        let ops = bits.into_iter().filter(|bit| idle.contains(bit)).map(Op::ClearFilter).collect();
-        let mut outcome = Outcome::default();
-        self.run(ops, &mut outcome);
-        outcome
-    }
-
     fn update(&mut self, tables: Vec<ServiceTable>, gone: Vec<ServiceKey>) -> Outcome {
         let waiting = std::mem::take(&mut self.waiting);
         let tables = tables.into_iter().chain(waiting.into_values()).collect();
@@ -230,7 +191,7 @@ impl<S: Store> Reconciler<S> {
         outcome
     }
 
-    fn run(&mut self, ops: Vec<Op>, outcome: &mut Outcome) {
+    pub(super) fn run(&mut self, ops: Vec<Op>, outcome: &mut Outcome) {
         outcome.writes += ops.len();
         outcome.refusals.extend(self.apply(ops));
     }
@@ -250,114 +211,6 @@ impl<S: Store> Reconciler<S> {
 }
 
 impl State {
-    fn adopt(observed: Observed, capacity: Capacity, all_backends: bool) -> Self {
-        let Observed { frontends, services, labels, backends, slots, filter, ranges } = observed;
-        let next_epoch = services.values().map(Service::epoch).max().unwrap_or(0).wrapping_add(1);
-        let mut state = Self {
-            groups: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            unsettled: frontends.keys().copied().collect(),
-            installed: frontends,
-            service_ids: Ids::new(
-                capacity.services,
-                labels.keys().chain(services.keys()).map(|id| id.number()),
-            ),
-            backend_ids: Ids::new(
-                capacity.backends,
-                backends.iter().filter(|(_, backend)| !backend.is_free()).map(|(id, _)| id.number()),
-            ),
-            generations: backends.iter().map(|(id, backend)| (id.number(), backend.generation())).collect(),
-            runs: Runs::new(capacity.slots, std::iter::empty()),
-            next_epoch,
-            unsettled_labels: BTreeSet::new(),
-            filter: Filter::new(filter, all_backends),
-            ranges: Ranges::new(ranges),
-            node: None,
-        };
-        let mut of_service: BTreeMap<ServiceId, Vec<(BackendId, Backend)>> = BTreeMap::new();
-        for (id, backend) in backends {
-            if !backend.is_free() {
-                of_service.entry(backend.service()).or_default().push((id, backend));
-            }
-        }
-        let mut runs = Vec::new();
-        for (id, service) in &services {
-            match labels.get(id).and_then(|label| Some((service_key(label)?, label))) {
-                Some((key, label)) if !state.groups.contains_key(&key) => {
-                    let backends = state.adopt_backends(of_service.remove(id).unwrap_or_default());
-                    for (_, backend) in backends.values() {
-                        state.filter.own_backend(backend, label.proto());
-                    }
-                    let words = [service.cluster(), service.local()];
-                    runs.extend(words.map(run));
-                    let lists = words.map(|list| {
-                        let slots = slots.range(list.first()..list.first().saturating_add(list.len()));
-                        slots.map(|(_, id)| *id).collect()
-                    });
-                    let group = Group {
-                        id: *id,
-                        service: *service,
-                        label: *label,
-                        backends,
-                        lists,
-                        frontends: BTreeMap::new(),
-                        ranges: BTreeSet::new(),
-                    };
-                    state.groups.insert(key, group);
-                }
-                // Given up by an earlier run that ended before the id was free again.
-                _ => state.service_ids.rest(id.number()),
-            }
-        }
-        state.runs = Runs::new(capacity.slots, runs.into_iter());
-        for (id, _) in of_service.into_values().flatten() {
-            state.backend_ids.rest(id.number());
-        }
-        state.unsettled_labels = labels
-            .keys()
-            .filter(|id| !state.groups.values().any(|group| group.id == **id))
-            .copied()
-            .collect();
-        state
-    }
-
-    /// Those that still serve, by address; the others rest.
-    fn adopt_backends(
-        &mut self,
-        found: Vec<(BackendId, Backend)>,
-    ) -> BTreeMap<BackendKey, (BackendId, Backend)> {
-        let mut backends = BTreeMap::new();
-        for (id, backend) in found {
-            let key = BackendKey { addr: backend.addr(), port: backend.port() };
-            if backend.flags().has(BackendFlags::GONE) || backends.contains_key(&key) {
-                self.backend_ids.rest(id.number());
-            } else {
-                backends.insert(key, (id, backend));
-            }
-        }
-        backends
-    }
-
-    /// Bits and ranges before the flags that say there are any; what is not wanted goes last.
-    fn plan_node(&mut self, node: NodePath) -> Vec<Op> {
-        let before = self.node.take();
-        for addr in &node.addresses {
-            self.filter.own_address(*addr);
-        }
-        for addr in before.iter().flat_map(|before| &before.addresses) {
-            self.filter.disown_address(*addr);
-        }
-        self.ranges.change(before.as_ref().map_or(&BTreeSet::new(), |before| &before.ranges), &node.ranges);
-        let (put, remove) = self.ranges.plan();
-        let mut ops = self.filter.wanted();
-        ops.extend(put);
-        ops.push(Op::PutNode(node.config));
-        // Until the first complete picture, what is there may be what a Service wants.
-        ops.extend(remove.into_iter().filter(|_| before.is_some()));
-        self.node = Some(node);
-        ops
-    }
-
     fn has_resting(&self) -> bool {
         self.service_ids.has_resting() || self.backend_ids.has_resting() || self.runs.has_resting()
     }
@@ -398,7 +251,11 @@ impl State {
             }
             Op::SetFilter(_) | Op::ClearFilter(_) => self.filter.done(op),
             Op::PutRange(_) | Op::RemoveRange(_) => self.ranges.done(op),
-            Op::PutBackend(..) | Op::PutSlots(..) | Op::PutService(..) | Op::PutLabel(..) | Op::PutNode(_) => {}
+            Op::PutBackend(..)
+            | Op::PutSlots(..)
+            | Op::PutService(..)
+            | Op::PutLabel(..)
+            | Op::PutNode(_) => {}
         }
     }
 
@@ -436,16 +293,6 @@ impl State {
 /// The run of a list.
 pub(super) fn run(list: lb_common::List) -> Run {
     Run { first: list.first(), len: list.len() }
-}
-
-/// Whose label it is; `None` for one that no version of this layout writes.
-fn service_key(label: &ServiceLabel) -> Option<ServiceKey> {
-    Some(ServiceKey {
-        service: ObjectName::new(label.namespace(), label.name()),
-        port_name: label.port_name().to_owned(),
-        protocol: label.proto(),
-        family: Family::from_number(label.family())?,
-    })
 }
 
 /// An error and what is behind it, on one line.

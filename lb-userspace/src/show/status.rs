@@ -33,7 +33,8 @@ pub fn print_status_into(out: &mut impl Write, status: &Status, format: Format) 
         serde_json::to_writer_pretty(&mut *out, status)?;
         return writeln!(out);
     }
-    let controller = if status.is_controlled { "running" } else { "not running; what is there goes on being served" };
+    let controller =
+        if status.is_controlled { "running" } else { "not running; what is there goes on being served" };
     writeln!(out, "pins        {}", status.pins.display())?;
     writeln!(out, "controller  {controller}")?;
     writeln!(out)?;

@@ -31,7 +31,9 @@ impl Running {
     fn ip(&self, lines: &[&str], said: &str) {
         let seen = self.shunt.lines_so_far();
         self.node.ip(lines).expect("a device");
-        self.shunt.wait_for_line(seen, |line| line.contains(said)).unwrap_or_else(|error| panic!("{error:#}"));
+        self.shunt
+            .wait_for_line(seen, |line| line.contains(said))
+            .unwrap_or_else(|error| panic!("{error:#}"));
     }
 }
 
@@ -132,7 +134,10 @@ fn cleanup_takes_everything_off_devices_but_the_filters_of_others() {
         let scene = Running::start(tcx);
         let tc = |arguments: &[&str]| scene.node.place().run("tc", arguments).expect("tc");
         if !tcx.is_empty() {
-            tc(&["filter", "add", "dev", "eth0", "ingress", "protocol", "ip", "u32", "match", "u32", "0", "0", "flowid", "1:1"]);
+            tc(&[
+                "filter", "add", "dev", "eth0", "ingress", "protocol", "ip", "u32", "match", "u32", "0", "0",
+                "flowid", "1:1",
+            ]);
         }
         let pin_dir = scene.node.pin_dir();
         scene.shunt.stop().expect("an end");

@@ -29,8 +29,7 @@ pub(super) fn attach(
         Err(TcError::NetlinkError(error)) if error.raw_os_error() == Some(libc::EEXIST) => false,
         Err(error) => return Err(error.into()),
     };
-    let earlier =
-        SchedClassifierLink::attached(&device.name, hook.direction, hook.priority, HANDLE, None)?;
+    let earlier = SchedClassifierLink::attached(&device.name, hook.direction, hook.priority, HANDLE, None)?;
     let id = match program.attach_to_link(earlier) {
         Ok(id) => id,
         Err(_) => {
@@ -59,7 +58,8 @@ pub(super) fn detach(device: &str) {
 ///
 /// Where there is no netlink.
 pub fn remove_filters(statuses: &[DeviceStatus]) -> io::Result<Vec<String>> {
-    let ours: Vec<&DeviceStatus> = statuses.iter().filter(|status| status.made_qdisc || status.has_filter()).collect();
+    let ours: Vec<&DeviceStatus> =
+        statuses.iter().filter(|status| status.made_qdisc || status.has_filter()).collect();
     if ours.is_empty() {
         return Ok(Vec::new());
     }
@@ -79,8 +79,7 @@ pub fn remove_filters(statuses: &[DeviceStatus]) -> io::Result<Vec<String>> {
 
 async fn has_filters(handle: &rtnetlink::Handle, index: u32) -> bool {
     let index = index.cast_signed();
-    for request in
-        [handle.traffic_filter(index).get().ingress(), handle.traffic_filter(index).get().egress()]
+    for request in [handle.traffic_filter(index).get().ingress(), handle.traffic_filter(index).get().egress()]
     {
         let filters: Result<Vec<_>, _> = request.execute().try_collect().await;
         if filters.is_ok_and(|filters| !filters.is_empty()) {

@@ -168,14 +168,18 @@ impl Records {
             return Ok(());
         };
         match self.0.insert(status.index, value, 0) {
-            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::E2BIG) => Ok(()),
+            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::E2BIG) => {
+                Ok(())
+            }
             other => other.map_err(failed("write")),
         }
     }
 
     pub(super) fn remove(&mut self, index: u32) -> Result<(), DatapathError> {
         match self.0.remove(&index) {
-            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::ENOENT) => {
+                Ok(())
+            }
             Err(MapError::KeyNotFound) => Ok(()),
             other => other.map_err(failed("write")),
         }

@@ -79,17 +79,12 @@ fn is_of(link: &impl AsFd, index: u32, hook: TcHook) -> bool {
         .is_ok_and(|attached| attached.ifindex == index && attached.attach_type == hook.attach_type)
 }
 
-fn attach_anew(
-    program: &mut SchedClassifier,
-    device: &Device,
-    hook: TcHook,
-) -> Result<FdLink, ProgramError> {
+fn attach_anew(program: &mut SchedClassifier, device: &Device, hook: TcHook) -> Result<FdLink, ProgramError> {
     let order = match hook.direction {
         TcAttachType::Egress => LinkOrder::first(),
         _ => LinkOrder::last(),
     };
-    let id =
-        program.attach_with_options(&device.name, hook.direction, TcAttachOptions::TcxOrder(order))?;
+    let id = program.attach_with_options(&device.name, hook.direction, TcAttachOptions::TcxOrder(order))?;
     FdLink::try_from(program.take_link(id)?)
         .map_err(|error| ProgramError::IOError(std::io::Error::other(error)))
 }

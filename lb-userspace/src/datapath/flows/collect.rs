@@ -65,7 +65,11 @@ impl Collector {
     /// # Errors
     ///
     /// Where a table can't be read; what was removed is gone.
-    pub fn collect(&mut self, flows: &mut super::FlowTables, bits: BTreeSet<FilterBit>) -> io::Result<Collected> {
+    pub fn collect(
+        &mut self,
+        flows: &mut super::FlowTables,
+        bits: BTreeSet<FilterBit>,
+    ) -> io::Result<Collected> {
         self.collect_at(flows, bits, super::now())
     }
 

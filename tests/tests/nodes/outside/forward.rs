@@ -57,7 +57,8 @@ fn a_backend_elsewhere_sees_the_node_and_the_client_what_it_dialled() {
 #[test]
 fn addresses_that_are_routed_to_the_node_are_served() {
     let edge = everywhere();
-    let local = ["10.96.0.1:80", "[fd00:10:96::1]:80", "203.0.113.1:80", "[fd00:203:113::1]:80", "198.51.100.3:80"];
+    let local =
+        ["10.96.0.1:80", "[fd00:10:96::1]:80", "203.0.113.1:80", "[fd00:203:113::1]:80", "198.51.100.3:80"];
     let remote = ["10.96.0.2:80", "[fd00:10:96::2]:80", "203.0.113.2:80", "[fd00:203:113::2]:80"];
     for target in local {
         assert_eq!(check::dial(&edge.client, &tcp(target)).greeting.pod, "here", "{target}");
@@ -93,7 +94,10 @@ fn an_answer_that_leaves_by_another_device_is_translated_too() {
     edge.client.ip(&["addr add 192.168.50.2/24 dev eth1", "link set eth1 up"]).expect("a device");
     edge.shunt.wait_for_line(seen, |line| line.contains("attached to device eth1")).expect("its programs");
     edge.node.ip(&[format!("route add {} via 192.168.50.2", edge.client.v4())]).expect("a route");
-    edge.client.place().run("sysctl", &["-qw", "net.ipv4.conf.all.rp_filter=0"]).expect("no check of the way back");
+    edge.client
+        .place()
+        .run("sysctl", &["-qw", "net.ipv4.conf.all.rp_filter=0"])
+        .expect("no check of the way back");
     for (port, pod) in [(31_001, "here"), (31_002, "there")] {
         let target = format!("{}:{port}", edge.node.v4());
         assert_eq!(check::dial(&edge.client, &tcp(&target)).greeting.pod, pod);

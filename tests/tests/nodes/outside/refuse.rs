@@ -15,7 +15,10 @@ fn is_silent(edge: &Edge, target: &str) {
     for dial in [tcp(target), udp(target)] {
         for attempt in dial.within(SILENCE).from(&edge.client).expect("an attempt") {
             let failure = check::failed(attempt);
-            assert!(["ETIMEDOUT", "EAGAIN", "EINPROGRESS"].contains(&failure.errno.as_str()), "{target}: {failure}");
+            assert!(
+                ["ETIMEDOUT", "EAGAIN", "EINPROGRESS"].contains(&failure.errno.as_str()),
+                "{target}: {failure}"
+            );
         }
     }
 }
@@ -53,7 +56,8 @@ fn without_an_endpoint_on_the_node_local_policy_is_silent() {
 #[test]
 fn only_clients_in_the_source_ranges_are_served() {
     let allowed = here("allowed").load_balancer_ip("198.51.100.1").source_ranges(&["192.168.49.0/24"]);
-    let refused = here("refused").load_balancer_ip("198.51.100.2").source_ranges(&["192.0.2.0/24", "10.0.0.0/8"]);
+    let refused =
+        here("refused").load_balancer_ip("198.51.100.2").source_ranges(&["192.0.2.0/24", "10.0.0.0/8"]);
     let edge = Edge::serving(&[&allowed, &refused.node_port(31_012)]);
     assert_eq!(check::dial(&edge.client, &tcp("198.51.100.1:80")).greeting.pod, "here");
     for attempt in tcp("198.51.100.2:80").within(SILENCE).from(&edge.client).expect("an attempt") {
