@@ -71,22 +71,9 @@ impl Pins {
     }
 
     /// Takes a program off its hook, and its pinned link away.
-    ///
-    /// # Errors
-    ///
-    /// Where the pin can't be removed.
-    pub fn remove_link(path: &Path) -> Result<(), DatapathError> {
-        // What is gone with its device has nothing to detach.
-        if let Ok(link) = sys::open_pin(path)
-            && let Err(error) = sys::detach(link.as_fd())
-        {
-            tracing::debug!(%error, link = %path.display(), "link not detached");
-        }
-        fs::remove_file(path).map_err(|source| DatapathError::Pin {
-            what: "remove",
-            path: path.to_owned(),
-            source,
-        })
+    pub(super) fn remove_link(pin: &Path) -> Result<(), DatapathError> {
+        let removed = detach(pin).and_then(|()| fs::remove_file(pin));
+        removed.map_err(|source| DatapathError::Pin { what: "remove", path: pin.to_owned(), source })
     }
 
     /// Makes the directories, on a bpffs that is mounted if there is none, and takes the lock that keeps a
@@ -122,6 +109,31 @@ impl Pins {
         }
     }
 
+    /// Takes every program off its hook, then removes the pins; the directories too, where nothing else is in
+    /// them. Calls `removed` with each pin.
+    ///
+    /// # Errors
+    ///
+    /// At the first pin that can't be removed; what is not there is no error.
+    pub fn remove(&self, mut removed: impl FnMut(&Path)) -> Result<(), DatapathError> {
+        // Links first: from then on no program runs that would miss its maps.
+        for kind in ["links", "maps"] {
+            let directory = self.version_directory().join(kind);
+            for pin in entries(&directory)? {
+                if kind == "links" {
+                    Self::remove_link(&pin)?;
+                } else {
+                    let failed = |source| DatapathError::Pin { what: "remove", path: pin.clone(), source };
+                    fs::remove_file(&pin).map_err(failed)?;
+                }
+                removed(&pin);
+            }
+            remove_directory(&directory)?;
+        }
+        remove_directory(&self.version_directory())?;
+        remove_directory(&self.directory)
+    }
+
     /// Mounts a bpffs where the directory is not on one: on the customary place where that is above it, else
     /// on the directory itself.
     fn mount(&self) -> io::Result<()> {
@@ -136,6 +148,37 @@ impl Pins {
         mount("bpf", at, "bpf", MountFlags::empty(), Some(c"mode=0700"))?;
         tracing::info!(directory = %at.display(), "mounted a bpffs");
         Ok(())
+    }
+}
+
+/// The files of a directory that may not be there.
+fn entries(directory: &Path) -> Result<Vec<PathBuf>, DatapathError> {
+    let read = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect();
+    match read() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => {
+            other.map_err(|source| DatapathError::Pin { what: "list", path: directory.to_owned(), source })
+        }
+    }
+}
+
+fn detach(pin: &Path) -> io::Result<()> {
+    let link = sys::open_pin(pin)?;
+    match sys::detach(link.as_fd()) {
+        // What it was attached to is gone already.
+        Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes an empty directory; one that is a mount point, or holds what is not ours, stays.
+fn remove_directory(directory: &Path) -> Result<(), DatapathError> {
+    use io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
+    match fs::remove_dir(directory) {
+        Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty | ResourceBusy) => {
+            Err(DatapathError::Pin { what: "remove", path: directory.to_owned(), source: error })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -8,8 +8,8 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// `BPF_OBJ_GET`, `BPF_LINK_UPDATE`, `BPF_LINK_DETACH`, `BPF_OBJ_GET_INFO_BY_FD`, `BPF_MAP_LOOKUP_BATCH` (`enum
-/// bpf_cmd`)
+/// `BPF_OBJ_GET`, `BPF_MAP_LOOKUP_BATCH` (Linux 5.6), `BPF_LINK_UPDATE`, `BPF_LINK_DETACH` (Linux 5.9),
+/// `BPF_OBJ_GET_INFO_BY_FD` (`enum bpf_cmd`)
 const OBJ_GET: libc::c_int = 7;
 const LINK_UPDATE: libc::c_int = 29;
 const LINK_DETACH: libc::c_int = 34;
@@ -33,6 +33,11 @@ struct LinkUpdate {
     new_prog_fd: u32,
     flags: u32,
     old_prog_fd: u32,
+}
+
+#[repr(C)]
+struct LinkDetach {
+    link_fd: u32,
 }
 
 #[repr(C)]
@@ -114,11 +119,12 @@ pub(super) fn replace_program(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> 
     unsafe { bpf(LINK_UPDATE, &mut attr).map(drop) }
 }
 
-/// Takes the program of a link off its hook, at once: to close the link does so only after a while.
+/// Takes the program of a link off its hook at once. (The last reference to a link dropped takes it off only
+/// after a while.)
 pub(super) fn detach(link: BorrowedFd<'_>) -> io::Result<()> {
-    let mut fd = raw(link);
-    // SAFETY: the attribute is the prefix of `union bpf_attr` that the command reads.
-    unsafe { bpf(LINK_DETACH, &mut fd).map(drop) }
+    let mut attr = LinkDetach { link_fd: raw(link) };
+    // SAFETY: as above.
+    unsafe { bpf(LINK_DETACH, &mut attr).map(drop) }
 }
 
 /// What a cgroup link is attached to.

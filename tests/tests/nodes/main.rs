@@ -6,6 +6,7 @@
 mod affinity;
 mod bind;
 mod churn;
+mod cleanup;
 mod cluster_ip;
 mod datagrams;
 mod demo;
