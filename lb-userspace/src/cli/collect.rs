@@ -30,10 +30,14 @@ pub(super) struct Collecting {
 }
 
 impl Collecting {
-    /// Begins with nothing; the thread ends when this is dropped.
-    pub(super) fn begin(mut tables: FlowTables) -> std::io::Result<Self> {
+    /// Begins; the thread ends when this is dropped. Without tables there is nothing to do, ever.
+    pub(super) fn begin(tables: Option<FlowTables>) -> std::io::Result<Self> {
         let (rounds, mut asked) = mpsc::channel(1);
         let (found_sender, found) = mpsc::channel(1);
+        let begun = Self { rounds, found, is_busy: tables.is_none(), idle: BTreeSet::new(), interval: INTERVAL };
+        let Some(mut tables) = tables else {
+            return Ok(begun);
+        };
         thread::Builder::new().name("flows".to_owned()).spawn(move || {
             let mut collector = Collector::default();
             let mut told = BTreeSet::new();
@@ -48,7 +52,7 @@ impl Collecting {
                 }
             }
         })?;
-        Ok(Self { rounds, found, is_busy: false, idle: BTreeSet::new(), interval: INTERVAL })
+        Ok(begun)
     }
 
     /// Whether a round is under way.

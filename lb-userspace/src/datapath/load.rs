@@ -9,7 +9,7 @@ use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, MapInfo};
 use aya::pin::PinError;
 use aya::{Ebpf, EbpfLoader};
 use aya_obj::Object;
-use lb_common::{FILTER_WORDS, Flow, FlowKey, NodeConfig, RangeKey, ServiceLabel};
+use lb_common::{FILTER_WORDS, NodeConfig, RangeKey, ServiceLabel};
 
 use super::attach::{self, HOOKS};
 use super::store::{LABELS, LABELS_CAPACITY};
@@ -174,16 +174,14 @@ fn ensure_labels(path: &Path) -> Result<(), DatapathError> {
     })
 }
 
-/// The maps of the packet path, where the object has no packet programs.
+/// The maps of the packet path that the controller writes, as the packet programs will have them: where the
+/// object has none yet.
 fn ensure_packet_maps(pins: &Pins) -> Result<(), DatapathError> {
     const NO_PREALLOC: u32 = 1;
     const MMAPABLE: u32 = 1 << 10;
     ensure(pins, "FILTER", || Array::<MapData, u64>::create(FILTER_WORDS, MMAPABLE), Array::pin)?;
     ensure(pins, "NODE", || Array::<MapData, NodeConfig>::create(1, MMAPABLE), Array::pin)?;
-    ensure(pins, "RANGES", || LpmTrie::<MapData, RangeKey, u32>::create(1 << 16, NO_PREALLOC), LpmTrie::pin)?;
-    ensure(pins, "FLOWS", || HashMap::<MapData, FlowKey, Flow>::create(1 << 19, NO_PREALLOC), HashMap::pin)?;
-    ensure(pins, "NEW_FLOWS", || HashMap::<MapData, FlowKey, Flow>::create(1 << 17, NO_PREALLOC), HashMap::pin)?;
-    ensure(pins, "EXHAUSTED", || HashMap::<MapData, u32, u64>::create(1 << 10, NO_PREALLOC), HashMap::pin)
+    ensure(pins, "RANGES", || LpmTrie::<MapData, RangeKey, u32>::create(1 << 16, NO_PREALLOC), LpmTrie::pin)
 }
 
 fn ensure<M>(

@@ -61,19 +61,22 @@ impl std::fmt::Debug for FlowTables {
 }
 
 impl FlowTables {
-    /// Opens the pinned tables.
+    /// Opens the pinned tables; `None` where there are none, for the object has no packet programs.
     ///
     /// # Errors
     ///
-    /// Where they are not there.
-    pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
-        Ok(Self {
+    /// Where they can't be opened.
+    pub fn open(pins: &Pins) -> Result<Option<Self>, DatapathError> {
+        if !pins.map("FLOWS").exists() {
+            return Ok(None);
+        }
+        Ok(Some(Self {
             assured: open(pins, "FLOWS")?,
             new: open(pins, "NEW_FLOWS")?,
             raw: [open_data(&pins.map("FLOWS"), "FLOWS")?, open_data(&pins.map("NEW_FLOWS"), "NEW_FLOWS")?],
             backends: open_array(pins, "BACKENDS")?,
             exhausted: open(pins, "EXHAUSTED")?,
-        })
+        }))
     }
 
     /// A backend, for people.

@@ -110,3 +110,44 @@ fn a_closed_connection_is_forgotten_after_its_time() {
     wait_for_flows(&edge, <[Value]>::is_empty);
     assert!(began.elapsed() > Duration::from_secs(28), "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_full_table_is_emptied_of_what_is_over_in_seconds() {
+    const FLOWS: u32 = 200_000;
+    let edge = Edge::serving(&[&here("local").node_port(31_001)]);
+    let seen = edge.shunt.lines_so_far();
+    fill(&edge, FLOWS);
+    let began = std::time::Instant::now();
+    let mut forgotten = 0;
+    let mut line = seen;
+    while forgotten < FLOWS {
+        let said = edge.shunt.wait_for_line(line, |line| line.contains("flows forgotten")).expect("a round");
+        line = edge.shunt.log().lines().position(|logged| logged == said).expect("the line") + 1;
+        let expired = said.split("expired=").nth(1).and_then(|rest| rest.split(' ').next());
+        forgotten += expired.and_then(|number| number.parse::<u32>().ok()).expect(&said);
+        println!("{said}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    assert_eq!(flows(&edge).len(), 0);
+    assert_eq!(check::dial(&edge.client, &tcp(format!("{}:31001", edge.node.v4()))).greeting.pod, "here");
+}
+
+/// Puts flows of datagrams into the table whose last packets are as long ago as the machine is up.
+fn fill(edge: &Edge, count: u32) {
+    use lb_common::{Addr, BackendId, Flow, FlowFlags, FlowKey, Moment, Owner, Port, Proto, Seen, ServiceId};
+    let data = aya::maps::MapData::from_pin(edge.node.pin_dir().join("v1/maps/FLOWS")).expect("the table");
+    let map = aya::maps::Map::from_map_data(data).expect("a map");
+    let mut table = aya::maps::HashMap::<_, FlowKey, Flow>::try_from(map).expect("a hash");
+    let owner = Owner { backend: BackendId::NONE, generation: 0, service: ServiceId::NONE };
+    let address = |number: u32| Addr::from_v4_word((0xcb00_0000 + number).to_be());
+    for number in 0..count {
+        let client = address(number);
+        let dialled = FlowKey::new(client, Port::new(7), address(0x7171), Port::new(80), Proto::UDP);
+        let sent = FlowKey::new(client, Port::new(7), address(0x7272), Port::new(80), Proto::UDP);
+        let then = Moment::from_ns(0);
+        let forward = Flow::new(&sent, FlowFlags::empty(), owner, then).with_seen(Seen::PACKET);
+        let reverse = Flow::new(&dialled.reversed(), FlowFlags::REVERSE, owner, then).with_seen(Seen::PACKET);
+        table.insert(dialled, forward, 0).expect("room");
+        table.insert(sent.reversed(), reverse, 0).expect("room");
+    }
+}
