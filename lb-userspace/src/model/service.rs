@@ -45,7 +45,7 @@ impl Family {
     /// Both, IPv4 first.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The family of an address; a mapped IPv4 address is IPv6 here, as it is to Kubernetes.
+    /// The family of an address. Sources read a mapped IPv4 address as IPv4, so that none comes here.
     pub fn of(ip: IpAddr) -> Self {
         if ip.is_ipv4() { Self::V4 } else { Self::V6 }
     }

@@ -1,7 +1,10 @@
 //! Which version of each Service is in force, with which numbers: the one that its file says, or, where its
 //! numbers are another's, the last one that could have what it said.
+//!
+//! What is served stays served, and whoever is refused keeps nobody else out. Deciding again what was decided
+//! comes to the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::allocate::{self, Allocation, Claimant, Ledger, Refusal, Taken};
@@ -25,176 +28,116 @@ pub(super) struct Resolved {
     pub(super) ledger: Ledger,
     /// Why a wanted version is not in force: by whom it is kept from that, as things stand in the end.
     pub(super) refused: BTreeMap<ObjectName, Vec<Fault>>,
-    /// Those of them whose numbers are nobody's in the end.
-    unowned: BTreeSet<ObjectName>,
-    /// See [`Allocation`].
-    given: Taken,
     /// See [`Allocation`].
     pub(super) moved: Vec<(ObjectName, String)>,
 }
 
 /// `choices` in the order of their files.
 pub(super) fn resolve(config: &Config, held: &Ledger, choices: &[Choice]) -> Resolved {
-    let mut resolved = resolve_once(config, held, choices);
-    let mut moved = vec![];
-    // Whoever was refused may be let in when the others are settled. As none of those is ever put out again,
-    // this ends; and a second reading of the same files comes to the same.
-    while !resolved.refused.is_empty() {
-        let settle = |choice: &Choice| Choice {
-            in_force: resolved.drafts.get(&choice.name).cloned(),
-            ..choice.clone()
-        };
-        let settled: Vec<Choice> = choices.iter().map(settle).collect();
-        let next = resolve_once(config, &resolved.ledger, &settled);
-        let is_final = next.drafts == resolved.drafts;
-        moved.append(&mut resolved.moved);
-        resolved = next;
-        if is_final {
+    let mut round = Round::of(config, held, choices);
+    // None that is in force is ever put out, so this ends.
+    while !round.refused.is_empty() {
+        for choice in choices {
+            round.admit(config, choices, choice);
+        }
+        let mut next = Round::of(config, &round.ledger, &settled(choices, &round.drafts, |_| true));
+        if next.drafts == round.drafts {
             break;
         }
+        next.moved.splice(0..0, round.moved);
+        round = next;
     }
-    resolved.moved.splice(0..0, moved);
-    while admit_one(config, choices, &mut resolved) {}
-    // Who was let in last may have what others were refused for another reason.
-    for choice in choices {
-        let now = resolved.given.conflicts(&choice.wanted);
-        if let Some(reasons) = resolved.refused.get_mut(&choice.name).filter(|_| !now.is_empty()) {
-            *reasons = now;
-        }
-    }
-    resolved
-}
-
-/// Lets one in whose numbers are nobody's although they were another's when it was refused, or says what really
-/// keeps it out. Whether there was one.
-fn admit_one(config: &Config, choices: &[Choice], resolved: &mut Resolved) -> bool {
-    let Some(choice) = choices.iter().find(|choice| resolved.unowned.contains(&choice.name)) else {
-        return false;
+    let reasons = |choice: &Choice| {
+        let first = match round.refused.get(&choice.name)? {
+            Refusal::Conflict(faults) => faults.clone(),
+            Refusal::Exhausted(fault) => vec![fault.clone()],
+        };
+        let now = round.given.conflicts(&choice.wanted);
+        Some((choice.name.clone(), if now.is_empty() { first } else { now }))
     };
-    resolved.unowned.remove(&choice.name);
-    // All others as they are now: this one alone is new.
-    let others = choices.iter().filter_map(|other| {
-        let in_force = resolved.drafts.get(&other.name).cloned();
-        let wanted = if other.name == choice.name { Some(choice.wanted.clone()) } else { in_force.clone() };
-        Some(Choice { name: other.name.clone(), wanted: wanted?, in_force })
-    });
-    let alone = resolve_once(config, &resolved.ledger, &others.collect::<Vec<_>>());
-    match alone.refused.into_iter().next() {
-        None => {
-            resolved.drafts = alone.drafts;
-            resolved.ledger = alone.ledger;
-            resolved.given = alone.given;
-            resolved.moved.extend(alone.moved);
-            resolved.refused.remove(&choice.name);
-        }
-        Some((_, reasons)) => drop(resolved.refused.insert(choice.name.clone(), reasons)),
-    }
-    true
+    let refused = choices.iter().filter_map(reasons).collect();
+    Resolved { drafts: round.drafts, ledger: round.ledger, refused, moved: round.moved }
 }
 
-fn resolve_once(config: &Config, held: &Ledger, choices: &[Choice]) -> Resolved {
-    let mut round = Round::new(choices);
-    // It ends: each round takes a version away from at least one Service, and gives one back only once.
-    loop {
-        let allocation = allocate::allocate(config, held, &round.claimants());
-        if !allocation.refused.is_empty() {
-            round.demote(&allocation);
-        } else if !round.promote(&allocation) {
-            return round.resolved(allocation);
-        }
-    }
+/// The choices with what is in force now; those that are not to change it don't want anything else.
+fn settled(
+    choices: &[Choice],
+    drafts: &BTreeMap<ObjectName, Arc<Draft>>,
+    may_change: impl Fn(&ObjectName) -> bool,
+) -> Vec<Choice> {
+    let choice = |choice: &Choice| {
+        let in_force = drafts.get(&choice.name).cloned();
+        let wanted = if may_change(&choice.name) { Some(choice.wanted.clone()) } else { in_force.clone() };
+        Some(Choice { name: choice.name.clone(), wanted: wanted?, in_force })
+    };
+    choices.iter().filter_map(choice).collect()
 }
 
-/// The versions that are tried together.
-struct Round<'a> {
-    choices: &'a [Choice],
-    /// And whether each is in force already.
-    drafts: BTreeMap<&'a ObjectName, (&'a Arc<Draft>, bool)>,
-    refused: BTreeMap<&'a ObjectName, Refusal>,
-    /// Services that were given another chance.
-    promoted: BTreeSet<&'a ObjectName>,
+/// All that can be in force together.
+struct Round {
+    drafts: BTreeMap<ObjectName, Arc<Draft>>,
+    ledger: Ledger,
+    refused: BTreeMap<ObjectName, Refusal>,
+    moved: Vec<(ObjectName, String)>,
+    given: Taken,
 }
 
-impl<'a> Round<'a> {
-    fn new(choices: &'a [Choice]) -> Self {
-        let draft = |choice: &'a Choice| {
-            (&choice.name, (&choice.wanted, choice.in_force.as_ref() == Some(&choice.wanted)))
+impl Round {
+    /// Takes a version away from whoever is refused until nobody is: it ends, for there are two of each.
+    fn of(config: &Config, held: &Ledger, choices: &[Choice]) -> Self {
+        let mut refused = BTreeMap::new();
+        let version = |choice: &Choice| {
+            let is_settled = choice.in_force.as_ref() == Some(&choice.wanted);
+            (choice.name.clone(), (Arc::clone(&choice.wanted), is_settled))
         };
-        Self {
-            choices,
-            drafts: choices.iter().map(draft).collect(),
-            refused: BTreeMap::new(),
-            promoted: BTreeSet::new(),
-        }
-    }
-
-    fn claimants(&self) -> Vec<Claimant<'a>> {
-        let claimant = |choice: &'a Choice| {
-            let (draft, is_settled) = *self.drafts.get(&choice.name)?;
-            Some(Claimant { name: &choice.name, draft, is_settled })
-        };
-        self.choices.iter().filter_map(claimant).collect()
-    }
-
-    /// Puts those refused back to the version in force, or out where that is what was refused.
-    fn demote(&mut self, allocation: &Allocation) {
-        for choice in self.choices {
-            let Some(refusal) = allocation.refused.get(&choice.name) else { continue };
-            let was_settled = self.drafts.remove(&choice.name).is_some_and(|(_, is_settled)| is_settled);
-            if let Some(draft) = choice.in_force.as_ref().filter(|_| !was_settled) {
-                self.drafts.insert(&choice.name, (draft, true));
+        let mut versions: BTreeMap<ObjectName, (Arc<Draft>, bool)> = choices.iter().map(version).collect();
+        loop {
+            let claimant = |choice| claimant(choice, &versions);
+            let claimants: Vec<Claimant> = choices.iter().filter_map(claimant).collect();
+            let allocation: Allocation = allocate::allocate(config, held, &claimants);
+            if allocation.refused.is_empty() {
+                let Allocation { ledger, moved, given, .. } = allocation;
+                let drafts = versions.into_iter().map(|(name, (draft, _))| (name, draft)).collect();
+                return Self { drafts, ledger, refused, moved, given };
             }
-            self.refused.entry(&choice.name).or_insert_with(|| refusal.clone());
+            for choice in choices {
+                let Some(refusal) = allocation.refused.get(&choice.name) else { continue };
+                let was_settled = versions.remove(&choice.name).is_some_and(|(_, is_settled)| is_settled);
+                if let Some(draft) = choice.in_force.clone().filter(|_| !was_settled) {
+                    versions.insert(choice.name.clone(), (draft, true));
+                }
+                refused.entry(choice.name.clone()).or_insert_with(|| refusal.clone());
+            }
         }
     }
 
-    /// Lets those try again whose numbers turned out to be nobody's: who took them was refused for another
-    /// reason. Those who themselves were refused for lack of a number only come after them, or they would
-    /// stand in their way again. Whether there was one.
-    fn promote(&mut self, allocation: &Allocation) -> bool {
-        let has_chance = |choice: &&Choice| {
-            self.refused.contains_key(&choice.name)
-                && !self.promoted.contains(&choice.name)
-                && allocation.given.conflicts(&choice.wanted).is_empty()
-        };
-        let lacked = |choice: &&Choice| matches!(self.refused.get(&choice.name), Some(Refusal::Exhausted(_)));
-        let candidates = self.choices.iter().filter(has_chance);
-        let (last, first): (Vec<&Choice>, Vec<&Choice>) = candidates.partition(lacked);
-        let promoted = if first.is_empty() { last } else { first };
-        for choice in &promoted {
-            self.refused.remove(&choice.name);
-            self.promoted.insert(&choice.name);
-            self.drafts.insert(&choice.name, (&choice.wanted, false));
+    /// Lets one in that was refused for numbers which turned out to be nobody's: who took them was refused for
+    /// another reason. It alone changes what is in force.
+    fn admit(&mut self, config: &Config, choices: &[Choice], choice: &Choice) {
+        let is_conflict = matches!(self.refused.get(&choice.name), Some(Refusal::Conflict(_)));
+        if !is_conflict || !self.given.conflicts(&choice.wanted).is_empty() {
+            return;
         }
-        !promoted.is_empty()
+        let alone = settled(choices, &self.drafts, |name| *name == choice.name);
+        let mut alone = Self::of(config, &self.ledger, &alone);
+        match alone.refused.remove(&choice.name) {
+            // What kept it out before is no more, and this is what does now.
+            Some(refusal) => drop(self.refused.insert(choice.name.clone(), refusal)),
+            None => {
+                self.refused.remove(&choice.name);
+                self.drafts = alone.drafts;
+                self.ledger = alone.ledger;
+                self.given = alone.given;
+                self.moved.append(&mut alone.moved);
+            }
+        }
     }
+}
 
-    fn resolved(self, allocation: Allocation) -> Resolved {
-        let reasons = |choice: &Choice| {
-            let refusal = self.refused.get(&choice.name)?;
-            let now = allocation.given.conflicts(&choice.wanted);
-            Some(match refusal {
-                _ if !now.is_empty() => now,
-                Refusal::Conflict(first) => first.clone(),
-                Refusal::Exhausted(fault) => vec![fault.clone()],
-            })
-        };
-        let refused = self.choices.iter().filter_map(|choice| Some((choice.name.clone(), reasons(choice)?)));
-        let is_unowned = |choice: &&Choice| {
-            matches!(self.refused.get(&choice.name), Some(Refusal::Conflict(_)))
-                && allocation.given.conflicts(&choice.wanted).is_empty()
-        };
-        Resolved {
-            refused: refused.collect(),
-            unowned: self.choices.iter().filter(is_unowned).map(|choice| choice.name.clone()).collect(),
-            drafts: self
-                .drafts
-                .iter()
-                .map(|(name, (draft, _))| ((*name).clone(), Arc::clone(draft)))
-                .collect(),
-            ledger: allocation.ledger,
-            given: allocation.given,
-            moved: allocation.moved,
-        }
-    }
+fn claimant<'a>(
+    choice: &'a Choice,
+    versions: &'a BTreeMap<ObjectName, (Arc<Draft>, bool)>,
+) -> Option<Claimant<'a>> {
+    let (draft, is_settled) = versions.get(&choice.name)?;
+    Some(Claimant { name: &choice.name, draft, is_settled: *is_settled })
 }

@@ -156,7 +156,7 @@ impl ManifestState {
     /// Gives Services their numbers, and puts in force what can be.
     fn settle(&mut self, wanted: Vec<(ObjectId, InForce)>, outcome: &mut Outcome) {
         let choices: Vec<Choice> = wanted.iter().filter_map(|(id, wanted)| self.choice(id, wanted)).collect();
-        let Resolved { drafts, ledger, refused, moved, .. } = resolve(&self.config, &self.held(), &choices);
+        let Resolved { drafts, ledger, refused, moved } = resolve(&self.config, &self.held(), &choices);
         self.ledger = ledger;
         let files: BTreeMap<&ObjectName, &str> = wanted
             .iter()

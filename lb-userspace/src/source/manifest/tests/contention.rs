@@ -105,3 +105,18 @@ fn of_too_many_the_first_by_name_are_served_and_the_others_follow_when_one_goes(
     dir.remove("a.yaml").load_well();
     assert!(dir.service("b").is_some() && dir.service("c").is_some());
 }
+
+#[test]
+fn of_three_that_say_one_address_the_next_has_it_when_the_first_goes_without_a_port() {
+    let mut dir = with_ports("30000-30000");
+    dir.write("0.yaml", &node_port("port", 30_000));
+    let with_port = service("a", &["type: NodePort", "clusterIP: 10.96.0.9"]);
+    dir.write("1.yaml", &with_port).write("2.yaml", &with_port.replace("name: a", "name: b"));
+    dir.write("3.yaml", &service("c", &["clusterIP: 10.96.0.9"]));
+    dir.load_with(&[
+        "1.yaml: Service default/a: spec.clusterIP: 10.96.0.9 is already Service default/c's",
+        "2.yaml: Service default/b: spec.clusterIP: 10.96.0.9 is already Service default/c's",
+    ]);
+    assert_eq!(dir.ip("c"), "10.96.0.9");
+    assert_eq!(dir.write("other.yaml", "# nothing").load().changes, []);
+}
