@@ -149,6 +149,18 @@ impl FlowFlags {
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
     }
+
+    /// As a number.
+    #[inline(always)]
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// From [`FlowFlags::bits`].
+    #[inline(always)]
+    pub const fn from_bits(bits: u16) -> Self {
+        Self(bits)
+    }
 }
 
 impl fmt::Debug for FlowFlags {
@@ -210,17 +222,27 @@ impl Flow {
         FlowKey::new(self.src, self.sport, self.dst, self.dport, proto)
     }
 
-    /// Notes a packet of this direction. Only what changes is written, so that a busy flow's entry stays
-    /// shared between the processors' caches.
+    /// The other direction's entry, of the flow that has this under `key`; nothing seen of it yet.
+    #[must_use]
     #[inline(always)]
-    pub fn touch(&mut self, seen: Seen, now: Moment) {
-        if self.last != now {
+    pub const fn counterpart(&self, key: &FlowKey, now: Moment) -> Self {
+        let owner = Owner { backend: self.backend(), generation: self.generation, service: self.service() };
+        Self::new(&key.reversed(), FlowFlags(self.flags.0 ^ FlowFlags::REVERSE.0), owner, now)
+    }
+
+    /// Notes a packet of this direction; whether it is the first of its moment. Only what changes is written,
+    /// so that a busy flow's entry stays shared between the processors' caches.
+    #[inline(always)]
+    pub fn touch(&mut self, seen: Seen, now: Moment) -> bool {
+        let first = self.last != now;
+        if first {
             self.last = now;
         }
         let seen = self.seen.then(seen);
         if self.seen != seen {
             self.seen = seen;
         }
+        first
     }
 
     /// The backend of the flow.

@@ -21,6 +21,7 @@ pub mod flow_state;
 pub mod frontend;
 pub mod layout;
 pub mod node;
+pub mod packet;
 #[cfg(feature = "user")]
 mod pod;
 pub mod range;
