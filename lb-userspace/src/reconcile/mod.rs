@@ -26,4 +26,5 @@ mod tests;
 
 pub use op::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 pub use packets::NodePath;
+pub(crate) use state::chain;
 pub use state::{Outcome, Reconciler, Refusal};

@@ -18,6 +18,7 @@ use aya::programs::{Program, SchedClassifier, TcAttachType};
 
 use super::{DatapathError, Pins};
 use crate::node::devices::{Device, Role};
+use crate::reconcile::chain;
 
 pub use clsact::remove_filters;
 pub use record::{DeviceStatus, HookState, device_statuses};
@@ -134,7 +135,7 @@ impl DeviceHooks {
             }
             match self.attach(device, hook, &mut status.made_qdisc) {
                 Ok(state) => *status.hook_mut(hook.name) = state,
-                Err(error) => status.add_why(&format!("{}: {}", hook.name, one_line(&error))),
+                Err(error) => status.add_why(&format!("{}: {}", hook.name, chain(&error))),
             }
         }
         Ok(status)
@@ -177,15 +178,4 @@ fn classifier<'a>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut SchedClassif
         Some(Program::SchedClassifier(program)) => Ok(program),
         _ => Err(DatapathError::Missing { what: "tc program", name: name.to_owned() }),
     }
-}
-
-/// An error and what is behind it.
-fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }
