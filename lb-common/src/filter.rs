@@ -40,6 +40,11 @@ impl FilterBit {
         Self::hash(addr, Port::new(0), NODE_ADDRESS)
     }
 
+    /// From its place in the whole map; `None` behind the end.
+    pub const fn from_number(number: u32) -> Option<Self> {
+        if number < FILTER_BITS { Some(Self(number)) } else { None }
+    }
+
     /// Which 64-bit word it is in.
     #[inline(always)]
     pub const fn word(self) -> u32 {

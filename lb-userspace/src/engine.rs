@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use lb_common::FilterBit;
+
 use crate::compile::compile;
 use crate::model::{Affected, Change, NodeFacts, ObjectName, World};
-use crate::reconcile::{Barrier, Outcome, Reconciler, Refusal, Store};
+use crate::reconcile::{Barrier, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::ServiceTable;
 
@@ -71,6 +73,22 @@ impl<S: Store> Engine<S> {
     pub fn begin_settling(&mut self) -> Barrier {
         self.settling = true;
         self.reconciler.begin_settling()
+    }
+
+    /// Tells the packet path what the node is; what could not be told is told by the next call.
+    pub fn put_node(&mut self, node: NodePath) -> Vec<Refusal> {
+        self.reconciler.put_node(node).refusals
+    }
+
+    /// Bits of the filter that only flows may still need; none before the first picture is in force, for they
+    /// may stand for what it has.
+    pub fn idle_bits(&self) -> BTreeSet<FilterBit> {
+        if self.synced { self.reconciler.idle_bits().clone() } else { BTreeSet::new() }
+    }
+
+    /// Clears bits that no flow needs.
+    pub fn clear_bits(&mut self, bits: BTreeSet<FilterBit>) {
+        self.reconciler.clear_bits(bits);
     }
 
     /// Puts an event in force; `None` where there was nothing to do, or nothing may be done yet.

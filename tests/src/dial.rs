@@ -68,6 +68,12 @@ impl Dial {
         self.with(&format!("--source-port={port}"))
     }
 
+    /// UDP: with a question of so many bytes, and an answer as long.
+    #[must_use]
+    pub fn size(self, bytes: u32) -> Self {
+        self.with(&format!("--size={bytes}"))
+    }
+
     /// So many times.
     #[must_use]
     pub fn times(self, count: u32) -> Self {
@@ -147,6 +153,15 @@ impl Hammer {
         let log = fs::read_to_string(&self.log).with_context(|| self.log.display().to_string())?;
         Ok((report, log.lines().map(parse).collect::<Result<_>>()?))
     }
+}
+
+/// Starts to send as many packets as fast as can be, each from another source from `first_source` on: `syn` or
+/// `udp`. It ends by itself.
+pub fn flood(place: &impl Inside, kind: &str, targets: &[String], count: u32, first_source: &str) -> Result<Process> {
+    let mut command = place.place().peer()?;
+    command.args(["flood", kind]).args(targets).arg(format!("--count={count}"));
+    command.arg(format!("--first-source={first_source}"));
+    Process::start(format!("the flood from {}", place.place().name()), &mut command)
 }
 
 /// Tries to take an address and port (with listen for TCP), and lets it go again.

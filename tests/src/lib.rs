@@ -9,6 +9,7 @@
 //! process that made it; what was made is gone when the last handle is dropped, also after a panic, and
 //! what a killed process left is swept up by the next one.
 
+mod attached;
 mod cgroup;
 pub mod check;
 mod dial;
@@ -24,7 +25,7 @@ mod shunt;
 mod sweep;
 pub mod wire;
 
-pub use dial::{Conversation, Dial, Hammer, bind, tcp, udp, udp_unconnected};
+pub use dial::{Conversation, Dial, Hammer, bind, flood, tcp, udp, udp_unconnected};
 pub use network::{Network, Outside};
 pub use node::{Node, Pod};
 pub use place::{Inside, Place, programs_dir};

@@ -134,6 +134,11 @@ impl Node {
         self.dir.join("state.json")
     }
 
+    /// Runs `f` on a thread of its own in its network namespace.
+    pub(crate) fn within<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
+        self.netns.within(f)
+    }
+
     /// Runs lines of `ip -batch` in its network namespace, for what only one test wants.
     pub fn ip<S: AsRef<str>>(&self, lines: &[S]) -> Result<()> {
         self.netns.ip(lines)

@@ -35,6 +35,13 @@ impl Place {
         &self.netns
     }
 
+    /// The network namespace of `other` with the cgroup of this place: sockets there that no hook of the
+    /// other's node sees.
+    #[must_use]
+    pub fn in_netns(&self, other: &Self) -> Self {
+        Self { name: other.name.clone(), netns: other.netns.clone(), cgroup: self.cgroup.clone() }
+    }
+
     /// A command that runs here.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         let mut command = Command::new(programs_dir()?.join("peer"));

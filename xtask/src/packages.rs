@@ -30,6 +30,7 @@ pub(crate) const TOOLS: &[Need] = &[
     Need::program("ip", "iproute2"),
     Need::program("iperf3", "iperf3"),
     Need::program("nc", "netcat-openbsd"),
+    Need::program("ping", "iputils-ping"),
     Need::program("tcpdump", "tcpdump"),
 ];
 

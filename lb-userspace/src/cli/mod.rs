@@ -2,9 +2,13 @@
 
 mod check;
 mod cleanup;
+mod collect;
+mod flows;
 mod logging;
+mod packets;
 mod run;
 mod services;
+mod status;
 
 use std::io;
 use std::path::PathBuf;
@@ -36,6 +40,8 @@ enum Command {
     Run(Box<run::Args>),
     Check(check::Args),
     Services(services::Args),
+    Status(status::Args),
+    Flows(flows::Args),
     Explain(Box<explain::cli::Args>),
     Cleanup(cleanup::Args),
     /// Print a completion script for a shell.
@@ -93,6 +99,8 @@ impl Cli {
             Command::Run(args) => run::run(*args),
             Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
             Command::Services(args) => services::run(&args, &mut io::stdout().lock()),
+            Command::Flows(args) => flows::run(&args, &mut io::stdout().lock()),
+            Command::Status(args) => status::run(&args, &mut io::stdout().lock()),
             Command::Explain(args) => explain::cli::run(&args),
             Command::Cleanup(args) => cleanup::run(&args),
             Command::Completions { shell } => {

@@ -11,15 +11,18 @@ use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::collect::Collecting;
 use super::logging::Logging;
+use super::packets::{Devices, PacketPath};
 use super::{Allocation, PinDir};
-use crate::datapath::{self, Datapath, KernelStore};
+use crate::datapath::{self, Datapath, FlowTables, KernelStore, Pins};
 use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
-use crate::reconcile::Reconciler;
+use crate::node::links::Link;
+use crate::reconcile::{Reconciler, Refusal};
 use crate::source::manifest::{self, WatchError};
 use crate::source::{Problem, SourceEvent};
 
@@ -67,6 +70,9 @@ pub(super) struct Args {
     cluster_cidr: Vec<IpNet>,
 
     #[command(flatten)]
+    packets: PacketPath,
+
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -86,8 +92,9 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let node_name = args.node_name.clone().unwrap_or_else(node::host_name);
     let config = args.allocation.config(Some(node_name.clone()))?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
-    let options = datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone() };
-    let Datapath { store, adopted_maps, lock } = datapath::load(&options)?;
+    let options =
+        datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
+    let Datapath { store, devices: hooks, adopted_maps, lock } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,
         cgroup = %options.cgroup.display(),
@@ -98,10 +105,19 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let facts = NodeFacts {
         name: node_name,
         addresses: args.node_ips.clone(),
-        cluster_cidrs: args.cluster_cidr,
+        cluster_cidrs: args.cluster_cidr.clone(),
+        node_port_addresses: args.packets.nodeport_addresses.clone(),
+        masquerade_always: args.packets.masquerade_always(),
         ..NodeFacts::default()
     };
-    let engine = Engine::new(facts, Reconciler::adopt(store)?);
+    let rules = args.packets.rules(&args.cluster_cidr);
+    let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
+    let path = args.packets.path(&args.node_ips, &args.cluster_cidr, &args.allocation);
+    let devices = Devices { hooks, rules, path };
+    let flows = FlowTables::open(&Pins::in_directory(&options.pin_dir))?;
+    let flows = Collecting::begin(flows).context("cannot start a thread")?;
+    let (link_sender, links) = mpsc::channel(4);
+    node::links::watch(link_sender).await?;
     // Of both channels the node's is read first: its addresses are known before the first picture is compiled.
     let (node_sender, node_events) = mpsc::channel(4);
     if args.node_ips.is_empty() {
@@ -109,20 +125,30 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     }
     let (sender, events) = mpsc::channel(64);
     let source = tokio::spawn(manifest::watch(args.manifests, config, Some(args.state_file), sender));
-    let result = turn(engine, node_events, events, source).await;
+    let result = turn(engine, devices, Inputs { links, node: node_events, events, flows, source }).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
     drop(lock);
     result
 }
 
+/// What the loop listens to.
+struct Inputs {
+    links: mpsc::Receiver<Vec<Link>>,
+    node: mpsc::Receiver<Event>,
+    events: mpsc::Receiver<SourceEvent>,
+    flows: Collecting,
+    source: JoinHandle<Result<(), WatchError>>,
+}
+
 /// Turns until told to stop, or until the source is at an end.
 async fn turn(
     mut engine: Engine<KernelStore>,
-    mut node: mpsc::Receiver<Event>,
-    mut events: mpsc::Receiver<SourceEvent>,
-    mut source: JoinHandle<Result<(), WatchError>>,
+    mut devices: Devices,
+    inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
+    let Inputs { mut links, mut node, mut events, mut flows, mut source } = inputs;
+    let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut problems = BTreeSet::new();
@@ -136,8 +162,21 @@ async fn turn(
                 ended.context("the manifest source broke off")??;
                 break;
             }
+            Some(links) = links.recv() => {
+                engine.put_node(devices.follow(&links)).iter().for_each(tell_refusal);
+                continue;
+            }
             Some(event) = node.recv() => event,
             Some(event) = events.recv() => Event::Source(event),
+            Some(found) = flows.found() => {
+                engine.clear_bits(found.unused_bits);
+                next_round = Instant::now() + flows.interval();
+                continue;
+            }
+            () = sleep_until(next_round), if !flows.is_busy() => {
+                flows.ask(engine.idle_bits());
+                continue;
+            }
             Some(_) = settling.join_next() => Event::Settled,
             () = sleep(IDLE), if engine.wants_settling() => {
                 settling.spawn_blocking(engine.begin_settling());
@@ -160,10 +199,7 @@ async fn turn(
 }
 
 fn tell(report: &Report) {
-    for refusal in &report.refusals {
-        let service = refusal.service.as_ref().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(service, "not in force: {}", refusal.message);
-    }
+    report.refusals.iter().for_each(tell_refusal);
     tracing::info!(
         services = report.services,
         writes = report.writes,
@@ -172,6 +208,11 @@ fn tell(report: &Report) {
         "applied generation={}",
         report.generation
     );
+}
+
+fn tell_refusal(refusal: &Refusal) {
+    let service = refusal.service.as_ref().map(ToString::to_string).unwrap_or_default();
+    tracing::error!(service, "not in force: {}", refusal.message);
 }
 
 /// Says what is newly wrong, and what no longer is.

@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use aya::programs::links::{FdLink, LinkError};
-use aya::programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, ProgramError};
+use aya::programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, ProgramError, SchedClassifier};
 
 use super::{DatapathError, Pins, sys};
 
@@ -101,11 +101,12 @@ fn attach_anew(program: &mut Program, cgroup: &File) -> Result<FdLink, ProgramEr
     link.map_err(no_link)
 }
 
-/// Loads a program of a cgroup hook into the kernel.
+/// Loads a program into the kernel.
 pub(super) fn load(program: &mut Program) -> Result<(), ProgramError> {
     match program {
         Program::CgroupSockAddr(program) => CgroupSockAddr::load(program),
         Program::CgroupSock(program) => CgroupSock::load(program),
+        Program::SchedClassifier(program) => SchedClassifier::load(program),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }

@@ -5,14 +5,15 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, MapInfo};
+use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, MapInfo};
+use aya::pin::PinError;
 use aya::{Ebpf, EbpfLoader};
 use aya_obj::Object;
-use lb_common::ServiceLabel;
+use lb_common::{FILTER_WORDS, NodeConfig, RangeKey, ServiceLabel};
 
 use super::attach::{self, HOOKS};
 use super::store::{LABELS, LABELS_CAPACITY};
-use super::{DatapathError, KernelStore, Pins, place, sys};
+use super::{DatapathError, DeviceHooks, KernelStore, Pins, devices, place, sys};
 
 /// The programs, as `cargo xtask build` made them. Empty where this was built without.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
@@ -28,6 +29,8 @@ pub struct Options {
     pub cgroup: PathBuf,
     /// A directory for pins.
     pub pin_dir: PathBuf,
+    /// Attach to devices by clsact filters also where the kernel has TCX.
+    pub no_tcx: bool,
 }
 
 /// A loaded and attached datapath.
@@ -35,6 +38,8 @@ pub struct Options {
 pub struct Datapath {
     /// The maps that the controller writes.
     pub store: KernelStore,
+    /// The packet programs: loaded, and attached where an earlier run attached them.
+    pub devices: DeviceHooks,
     /// How many maps held state of an earlier run.
     pub adopted_maps: usize,
     /// Held for as long as this instance lives: a second one on the same pins is refused.
@@ -46,8 +51,8 @@ pub fn program_names() -> impl Iterator<Item = &'static str> {
     HOOKS.into_iter().map(|(name, _)| name)
 }
 
-/// Loads the programs, adopts pinned maps or makes new ones, attaches every hook. Run in the network
-/// namespace of the node.
+/// Loads the programs, adopts pinned maps or makes new ones, attaches every hook of the cgroup. Run in the
+/// network namespace of the node.
 ///
 /// # Errors
 ///
@@ -72,14 +77,18 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     }
     let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
     ensure_labels(&pins.map(LABELS))?;
+    ensure_packet_maps(&pins)?;
     attach_all(&mut ebpf, &cgroup, &pins)?;
     let store = KernelStore::open(&pins)?;
-    Ok(Datapath { store, adopted_maps, lock })
+    let devices = DeviceHooks::new(ebpf, &pins, options.no_tcx)?;
+    Ok(Datapath { store, devices, adopted_maps, lock })
 }
 
 fn attach_all(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), DatapathError> {
     // All are loaded before the first is attached: a kernel that refuses one is left as it was.
-    for (name, _) in HOOKS {
+    let packet_programs: Vec<_> =
+        devices::PROGRAMS.into_iter().filter(|name| ebpf.program(name).is_some()).collect();
+    for name in program_names().chain(packet_programs) {
         attach::load(program(ebpf, name)?)
             .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;
     }
@@ -162,5 +171,33 @@ fn ensure_labels(path: &Path) -> Result<(), DatapathError> {
         what: "make",
         path: path.to_owned(),
         source: std::io::Error::other(source),
+    })
+}
+
+/// The maps of the packet path that the controller writes, as the packet programs will have them: where the
+/// object has none yet.
+fn ensure_packet_maps(pins: &Pins) -> Result<(), DatapathError> {
+    const NO_PREALLOC: u32 = 1;
+    const MMAPABLE: u32 = 1 << 10;
+    ensure(pins, "FILTER", || Array::<MapData, u64>::create(FILTER_WORDS, MMAPABLE), Array::pin)?;
+    ensure(pins, "NODE", || Array::<MapData, NodeConfig>::create(1, MMAPABLE), Array::pin)?;
+    ensure(pins, "RANGES", || LpmTrie::<MapData, RangeKey, u32>::create(1 << 16, NO_PREALLOC), LpmTrie::pin)
+}
+
+fn ensure<M>(
+    pins: &Pins,
+    name: &str,
+    create: impl FnOnce() -> Result<M, MapError>,
+    pin: impl FnOnce(M, PathBuf) -> Result<(), PinError>,
+) -> Result<(), DatapathError> {
+    let path = pins.map(name);
+    if path.exists() {
+        return Ok(());
+    }
+    let map = create().map_err(|source| DatapathError::Map { what: "create", map: name.to_owned(), source })?;
+    pin(map, path.clone()).map_err(|error| DatapathError::Pin {
+        what: "make",
+        path,
+        source: std::io::Error::other(error),
     })
 }

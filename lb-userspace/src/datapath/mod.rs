@@ -3,18 +3,23 @@
 //! [`load()`] brings programs and maps in, or takes over those that are pinned; [`KernelStore`] is what
 //! [`crate::reconcile`] writes through and what `shunt services` reads.
 //!
-//! Pins, under one directory of a bpffs: `v<LAYOUT_VERSION>/maps/<MAP>` and `v<LAYOUT_VERSION>/links/<HOOK>`.
+//! Pins, under one directory of a bpffs: `v<LAYOUT_VERSION>/maps/<MAP>` `v<LAYOUT_VERSION>/links/<HOOK>`
+//! for the hooks of the cgroup, and `v<LAYOUT_VERSION>/links/tc-<DEVICE NUMBER>-<HOOK>` for those of devices.
 
 mod array;
 mod attach;
+mod devices;
 mod error;
+mod flows;
 mod load;
 mod place;
 mod store;
 mod sys;
 mod verify;
 
+pub use devices::{DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, remove_filters};
 pub use error::DatapathError;
+pub use flows::{Collected, Collector, FlowPair, FlowTables, flow_pairs};
 pub use load::{Datapath, OBJECT, Options, load, program_names};
 pub use place::{Pins, cgroup2_root};
 pub use store::KernelStore;

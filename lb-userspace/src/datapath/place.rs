@@ -70,6 +70,12 @@ impl Pins {
         self.version_directory().join("links").join(program)
     }
 
+    /// Takes a program off its hook, and its pinned link away.
+    pub(super) fn remove_link(pin: &Path) -> Result<(), DatapathError> {
+        let removed = detach(pin).and_then(|()| fs::remove_file(pin));
+        removed.map_err(|source| DatapathError::Pin { what: "remove", path: pin.to_owned(), source })
+    }
+
     /// Makes the directories, on a bpffs that is mounted if there is none, and takes the lock that keeps a
     /// second instance out for as long as the file lives.
     pub(super) fn prepare(&self) -> Result<File, DatapathError> {
@@ -114,11 +120,12 @@ impl Pins {
         for kind in ["links", "maps"] {
             let directory = self.version_directory().join(kind);
             for pin in entries(&directory)? {
-                let failed = |source| DatapathError::Pin { what: "remove", path: pin.clone(), source };
                 if kind == "links" {
-                    detach(&pin).map_err(failed)?;
+                    Self::remove_link(&pin)?;
+                } else {
+                    let failed = |source| DatapathError::Pin { what: "remove", path: pin.clone(), source };
+                    fs::remove_file(&pin).map_err(failed)?;
                 }
-                fs::remove_file(&pin).map_err(failed)?;
                 removed(&pin);
             }
             remove_directory(&directory)?;

@@ -5,12 +5,15 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use aya::Pod;
-use aya::maps::{HashMap, Map, MapData, MapError, PerCpuArray};
-use lb_common::{Backend, BackendId, Counter, Frontend, FrontendKey, Service, ServiceId, ServiceLabel};
+use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie};
+use lb_common::{
+    Backend, BackendId, Counter, FilterBit, Frontend, FrontendKey, NodeConfig, RangeKey, Service, ServiceId,
+    ServiceLabel,
+};
 
 use super::array::MappedArray;
 use super::{DatapathError, Pins, sys};
-use crate::reconcile::{Barrier, Capacity, Observed, Op, Store, StoreError};
+use crate::reconcile::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 
 /// The map of labels, and how many it can hold: as many as there are Services.
 pub(super) const LABELS: &str = "LABELS";
@@ -23,6 +26,9 @@ pub struct KernelStore {
     services: MappedArray<Service>,
     slots: MappedArray<u32>,
     backends: MappedArray<Backend>,
+    filter: MappedArray<u64>,
+    node: MappedArray<NodeConfig>,
+    ranges: LpmTrie<MapData, RangeKey, u32>,
     counters: PerCpuArray<MapData, u64>,
 }
 
@@ -48,6 +54,9 @@ impl KernelStore {
             services: open_array(pins, "SERVICES")?,
             slots: open_array(pins, "SLOTS")?,
             backends: open_array(pins, "BACKENDS")?,
+            filter: open_array(pins, "FILTER")?,
+            node: open_array(pins, "NODE")?,
+            ranges: open(pins, "RANGES")?,
             counters: open(pins, "COUNTERS")?,
         })
     }
@@ -68,6 +77,22 @@ impl KernelStore {
     }
 }
 
+impl KernelStore {
+    /// Nobody else writes the filter.
+    fn change_filter(&self, bit: FilterBit, change: impl FnOnce(u64) -> u64) -> bool {
+        self.filter.get(bit.word()).is_some_and(|word| self.filter.set(bit.word(), &change(word)))
+    }
+
+    fn filter_bits(&self) -> impl Iterator<Item = FilterBit> {
+        (0..self.filter.len()).filter_map(|index| Some((index, self.filter.get(index)?))).flat_map(
+            |(index, word)| {
+                let bits = (0..u64::BITS).filter(move |bit| word & (1 << bit) != 0);
+                bits.filter_map(move |bit| FilterBit::from_number(index * u64::BITS + bit))
+            },
+        )
+    }
+}
+
 impl Store for KernelStore {
     fn apply(&mut self, op: &Op) -> Result<(), StoreError> {
         match op {
@@ -85,6 +110,13 @@ impl Store for KernelStore {
                 self.frontends.insert(key, frontend, 0).map_err(|error| store_error("FRONTENDS", error))
             }
             Op::RemoveFrontend(key) => removed("FRONTENDS", self.frontends.remove(key)),
+            Op::SetFilter(bit) => in_array("FILTER", self.change_filter(*bit, |word| word | bit.mask())),
+            Op::ClearFilter(bit) => in_array("FILTER", self.change_filter(*bit, |word| word & !bit.mask())),
+            Op::PutRange(range) => {
+                self.ranges.insert(&trie_key(range), 1, 0).map_err(|error| store_error("RANGES", error))
+            }
+            Op::RemoveRange(range) => removed("RANGES", self.ranges.remove(&trie_key(range))),
+            Op::PutNode(config) => in_array("NODE", self.node.set(0, config)),
         }
     }
 
@@ -129,11 +161,20 @@ impl Store for KernelStore {
                 }
             }
         }
+        observed.filter = self.filter_bits().collect();
+        for entry in self.ranges.iter() {
+            let (key, _) = entry.map_err(|error| store_error("RANGES", error))?;
+            observed.ranges.insert(Range { key: key.data(), prefix_len: key.prefix_len() });
+        }
         Ok(observed)
     }
 }
 
-fn open<M>(pins: &Pins, name: &str) -> Result<M, DatapathError>
+fn trie_key(range: &Range) -> lpm_trie::Key<RangeKey> {
+    lpm_trie::Key::new(range.prefix_len, range.key)
+}
+
+pub(super) fn open<M>(pins: &Pins, name: &str) -> Result<M, DatapathError>
 where
     M: TryFrom<Map, Error = MapError>,
 {
@@ -141,7 +182,7 @@ where
     M::try_from(map).map_err(map_error(name, "open"))
 }
 
-fn open_array<T: Pod>(pins: &Pins, name: &str) -> Result<MappedArray<T>, DatapathError> {
+pub(super) fn open_array<T: Pod>(pins: &Pins, name: &str) -> Result<MappedArray<T>, DatapathError> {
     let data = open_data(&pins.map(name), name)?;
     let info = data.info().map_err(map_error(name, "inspect"))?;
     let expected = u32::try_from(size_of::<T>()).unwrap_or(u32::MAX);
@@ -158,11 +199,11 @@ fn open_array<T: Pod>(pins: &Pins, name: &str) -> Result<MappedArray<T>, Datapat
         .map_err(|source| DatapathError::Syscall { call: "mmap of an array map", source })
 }
 
-fn open_data(path: &Path, name: &str) -> Result<MapData, DatapathError> {
+pub(super) fn open_data(path: &Path, name: &str) -> Result<MapData, DatapathError> {
     MapData::from_pin(path).map_err(map_error(name, "open pinned"))
 }
 
-fn map_error(map: &str, what: &'static str) -> impl FnOnce(MapError) -> DatapathError {
+pub(super) fn map_error(map: &str, what: &'static str) -> impl FnOnce(MapError) -> DatapathError {
     let map = map.to_owned();
     move |source| DatapathError::Map { what, map, source }
 }

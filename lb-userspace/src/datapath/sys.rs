@@ -8,11 +8,13 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// `BPF_OBJ_GET`, `BPF_LINK_UPDATE`, `BPF_LINK_DETACH` (Linux 5.9), `BPF_OBJ_GET_INFO_BY_FD` (`enum bpf_cmd`)
+/// `BPF_OBJ_GET`, `BPF_MAP_LOOKUP_BATCH` (Linux 5.6), `BPF_LINK_UPDATE`, `BPF_LINK_DETACH` (Linux 5.9),
+/// `BPF_OBJ_GET_INFO_BY_FD` (`enum bpf_cmd`)
 const OBJ_GET: libc::c_int = 7;
 const LINK_UPDATE: libc::c_int = 29;
 const LINK_DETACH: libc::c_int = 34;
 const OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const MAP_LOOKUP_BATCH: libc::c_int = 24;
 /// Linux 5.14, asm-generic/socket.h
 const SO_NETNS_COOKIE: libc::c_int = 71;
 /// `MEMBARRIER_CMD_GLOBAL`, Linux 4.3
@@ -45,6 +47,18 @@ struct GetInfo {
     info: u64,
 }
 
+#[repr(C)]
+struct MapBatch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
 /// The part of `struct bpf_link_info` that all link types have, and the cgroup's part of its union.
 #[repr(C)]
 #[derive(Default)]
@@ -56,6 +70,27 @@ struct CgroupLinkInfo {
     cgroup: u64,
     attach_type: u32,
     pad2: u32,
+}
+
+/// The same, with the part that TCX links have (Linux 6.6).
+#[repr(C)]
+#[derive(Default)]
+struct TcxLinkInfo {
+    kind: u32,
+    id: u32,
+    program: u32,
+    pad: u32,
+    ifindex: u32,
+    attach_type: u32,
+}
+
+/// Which device, and which of its hooks, a link attaches to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct TcxLink {
+    /// The number of the device; 0 once it is gone.
+    pub(super) ifindex: u32,
+    /// `enum bpf_attach_type`
+    pub(super) attach_type: u32,
 }
 
 /// Which cgroup, and which of its hooks, a link attaches to.
@@ -105,6 +140,19 @@ pub(super) fn cgroup_link(link: BorrowedFd<'_>) -> io::Result<CgroupLink> {
     Ok(CgroupLink { cgroup: info.cgroup, attach_type: info.attach_type })
 }
 
+/// What a TCX link is attached to.
+pub(super) fn tcx_link(link: BorrowedFd<'_>) -> io::Result<TcxLink> {
+    let mut info = TcxLinkInfo::default();
+    let mut attr = GetInfo {
+        bpf_fd: raw(link),
+        info_len: size_of::<TcxLinkInfo>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    // SAFETY: as above; `info` outlives the call and is as long as said.
+    unsafe { bpf(OBJ_GET_INFO_BY_FD, &mut attr)? };
+    Ok(TcxLink { ifindex: info.ifindex, attach_type: info.attach_type })
+}
+
 /// The cookie of the network namespace that `socket` is in.
 pub(super) fn netns_cookie(socket: BorrowedFd<'_>) -> io::Result<u64> {
     let mut cookie = 0_u64;
@@ -128,6 +176,45 @@ pub(super) fn wait_for_programs() -> io::Result<()> {
     // SAFETY: no pointers.
     let result = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_GLOBAL, 0, 0) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Where a walk through a hash map is: the number of a bucket.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cursor(u32);
+
+/// Reads the elements of a hash map from `from` on into `keys` and `values`, whole buckets at a time; `None`
+/// is its beginning. Returns how many there are, and where to go on: `None` behind the last. A bucket that has
+/// no room in the slices is `ENOSPC`. Linux 5.6.
+///
+/// # Panics
+///
+/// Never: of slices of different lengths the shorter counts.
+pub(super) fn lookup_batch<K: aya::Pod, V: aya::Pod>(
+    map: BorrowedFd<'_>,
+    from: Option<Cursor>,
+    keys: &mut [K],
+    values: &mut [V],
+) -> io::Result<(usize, Option<Cursor>)> {
+    let start = from.unwrap_or(Cursor(0));
+    let mut next = Cursor(0);
+    let room = keys.len().min(values.len());
+    let mut attr = MapBatch {
+        in_batch: if from.is_some() { (&raw const start.0) as u64 } else { 0 },
+        out_batch: (&raw mut next.0) as u64,
+        keys: keys.as_mut_ptr() as u64,
+        values: values.as_mut_ptr() as u64,
+        count: u32::try_from(room).unwrap_or(u32::MAX),
+        map_fd: raw(map),
+        elem_flags: 0,
+        flags: 0,
+    };
+    // SAFETY: the attribute is the prefix of `union bpf_attr` that the command reads; the slices have room for
+    // `count` elements of the map, whose types the caller opened it with, and any bytes are a value of them.
+    match unsafe { bpf(MAP_LOOKUP_BATCH, &mut attr) } {
+        Ok(_) => Ok((attr.count as usize, Some(next))),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok((attr.count as usize, None)),
+        Err(error) => Err(error),
+    }
 }
 
 fn raw(fd: BorrowedFd<'_>) -> u32 {

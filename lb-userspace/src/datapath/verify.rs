@@ -3,8 +3,7 @@
 use aya::Ebpf;
 use aya::programs::ProgramInfo;
 
-use super::attach::{self, HOOKS};
-use super::{DatapathError, OBJECT};
+use super::{DatapathError, OBJECT, attach, program_names};
 
 /// What the verifier made of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,9 +28,8 @@ pub fn verify() -> Result<Vec<Verified>, DatapathError> {
         return Err(DatapathError::NoObject);
     }
     let mut ebpf = Ebpf::load(OBJECT).map_err(DatapathError::Load)?;
-    HOOKS
-        .into_iter()
-        .map(|(name, _)| {
+    program_names()
+        .map(|name| {
             let failed = |source| DatapathError::Program { program: name.to_owned(), source };
             let program = ebpf
                 .program_mut(name)

@@ -1,6 +1,10 @@
-//! The machine that this instance runs on: its name and its addresses.
+//! The machine that this instance runs on: its name, its addresses and its devices.
 
 pub mod addresses;
+pub mod devices;
+pub mod links;
+pub mod path;
+pub mod ports;
 
 use rustix::system::uname;
 

@@ -1,11 +1,14 @@
 //! The maps in memory, for tests: checks after every write what must hold after any prefix of any plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use lb_common::{Backend, BackendId, Frontend, FrontendKey, List, Service, ServiceId, ServiceLabel};
+use lb_common::{
+    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, Service,
+    ServiceId, ServiceLabel,
+};
 
-use super::{Barrier, Capacity, Observed, Op, Store, StoreError};
+use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 
 /// What a reader that holds a list's word finds by it.
 type Found = Vec<(BackendId, lb_common::Addr, lb_common::Port)>;
@@ -24,6 +27,9 @@ pub(super) struct Memory {
     services: BTreeMap<ServiceId, Service>,
     backends: BTreeMap<BackendId, Backend>,
     slots: BTreeMap<u32, BackendId>,
+    pub(super) filter: BTreeSet<FilterBit>,
+    pub(super) ranges: BTreeSet<Range>,
+    pub(super) node: Option<NodeConfig>,
     /// Words that programs may still hold, and what they must find by them.
     held: Arc<Mutex<Vec<(List, Found)>>>,
 }
@@ -40,6 +46,9 @@ impl Memory {
             services: BTreeMap::new(),
             backends: BTreeMap::new(),
             slots: BTreeMap::new(),
+            filter: BTreeSet::new(),
+            ranges: BTreeSet::new(),
+            node: None,
             held: Arc::default(),
         }
     }
@@ -72,11 +81,17 @@ impl Memory {
             let id = frontend.service();
             assert!(self.labels.contains_key(&id), "frontend {key} leads to service {id} without a label");
             assert!(self.services.contains_key(&id), "frontend {key} leads to no service");
+            let is_set = self.filter.contains(&FilterBit::frontend(key));
+            assert!(is_set || key.addr() == Addr::UNSPECIFIED, "the filter hides frontend {key}");
         }
         for (id, service) in self.services.iter().filter(|(id, _)| self.labels.contains_key(id)) {
             for list in [service.cluster(), service.local()] {
-                for (backend, ..) in self.find(list) {
+                for (backend, addr, port) in self.find(list) {
                     assert_eq!(self.backends[&backend].service(), *id, "{backend} is another Service's");
+                    if self.backends[&backend].flags().has(BackendFlags::ON_NODE) {
+                        let bit = FilterBit::backend(addr, port, self.labels[id].proto());
+                        assert!(self.filter.contains(&bit), "the filter hides what {backend} answers");
+                    }
                 }
             }
         }
@@ -121,6 +136,11 @@ impl Store for Memory {
                 self.frontends.insert(*key, *frontend);
             }
             Op::RemoveFrontend(key) => drop(self.frontends.remove(key)),
+            Op::SetFilter(bit) => drop(self.filter.insert(*bit)),
+            Op::ClearFilter(bit) => drop(self.filter.remove(bit)),
+            Op::PutRange(range) => drop(self.ranges.insert(*range)),
+            Op::RemoveRange(range) => drop(self.ranges.remove(range)),
+            Op::PutNode(config) => self.node = Some(*config),
         }
         self.check();
         Ok(())
@@ -142,6 +162,8 @@ impl Store for Memory {
             labels: self.labels.clone(),
             backends: self.backends.clone(),
             slots: self.slots.clone(),
+            filter: self.filter.clone(),
+            ranges: self.ranges.clone(),
         })
     }
 }

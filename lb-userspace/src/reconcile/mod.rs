@@ -3,20 +3,28 @@
 //!
 //! - [`ids`]: which numbers are free, which rest, which are taken.
 //! - [`plan`]: one change of the tables → operations, and the bookkeeping of what they leave.
+//! - [`filter`], [`ranges`], [`packets`]: what only the packet path needs.
 //! - [`Reconciler`]: plans, applies, remembers what failed.
 //!
 //! Invariants, after any prefix of any plan: a frontend leads to a service id that has a label; every word
 //! of a service is a run of slots whose backends are written; a number is not given to another while a
 //! program may still read it as its old owner's.
 
+mod adopt;
+mod build;
+mod filter;
 mod ids;
 #[cfg(test)]
 mod memory;
 mod op;
+mod packets;
 mod plan;
+mod ranges;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use op::{Barrier, Capacity, Observed, Op, Store, StoreError};
+pub use op::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
+pub use packets::NodePath;
+pub(crate) use state::chain;
 pub use state::{Outcome, Reconciler, Refusal};

@@ -1,8 +1,12 @@
 //! Operations on the maps, and who carries them out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::{Backend, BackendId, Frontend, FrontendKey, Service, ServiceId, ServiceLabel};
+use ipnet::IpNet;
+use lb_common::{
+    Addr, Backend, BackendId, FilterBit, Frontend, FrontendKey, NodeConfig, RangeKey, RangeSet, Service,
+    ServiceId, ServiceLabel,
+};
 
 /// One write to one map. Carried out twice, it is as if once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +25,33 @@ pub enum Op {
     PutFrontend(FrontendKey, Frontend),
     /// `FRONTENDS`
     RemoveFrontend(FrontendKey),
+    /// `FILTER`
+    SetFilter(FilterBit),
+    /// `FILTER`
+    ClearFilter(FilterBit),
+    /// `RANGES`
+    PutRange(Range),
+    /// `RANGES`
+    RemoveRange(Range),
+    /// `NODE`
+    PutNode(NodeConfig),
+}
+
+/// A network in a set of networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Range {
+    /// The set and the network's address.
+    pub key: RangeKey,
+    /// How many bits of the key are meant, the set's included.
+    pub prefix_len: u32,
+}
+
+impl Range {
+    /// `net` in `set`.
+    pub fn new(set: RangeSet, net: &IpNet) -> Self {
+        let addr = Addr::from(net.network());
+        Self { key: RangeKey::new(set, addr), prefix_len: RangeKey::prefix_len(addr, net.prefix_len()) }
+    }
 }
 
 /// How many elements the arrays have; element 0 is never used but in `SLOTS`.
@@ -47,6 +78,10 @@ pub struct Observed {
     pub backends: BTreeMap<BackendId, Backend>,
     /// `SLOTS`, those that a list has
     pub slots: BTreeMap<u32, BackendId>,
+    /// `FILTER`, the bits that are set
+    pub filter: BTreeSet<FilterBit>,
+    /// `RANGES`
+    pub ranges: BTreeSet<Range>,
 }
 
 /// Why a write failed.

@@ -1,8 +1,8 @@
 //! One change of the tables → operations in an order of which every prefix is valid:
 //!
-//! 1. *build*: backends, slots, labels, then the word that points at them;
+//! 1. *build*: bits of the filter, backends, slots, labels, then the word that points at them, and ranges;
 //! 2. *switch*: frontends put, then frontends removed;
-//! 3. *dismantle*: marks on backends that nothing chooses any more, labels of Services that are gone.
+//! 3. *dismantle*: marks on backends that nothing chooses any more, labels of Services that are gone, ranges.
 //!
 //! What is given up is freed only later, when no program can read it: [`super::Reconciler::settle`].
 
@@ -10,13 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
     Backend, BackendFlags, BackendId, Frontend, FrontendKey, FrontendKind, List, Service, ServiceId,
-    ServiceLabel,
 };
 
 use super::Op;
+use super::build::{flags, label, members, ranges, write_build};
 use super::state::{Group, State, run};
 use crate::compile::claims::{Claim, winner};
-use crate::tables::{BackendKey, BackendState, ServiceKey, ServiceTable};
+use crate::tables::{BackendKey, ServiceKey, ServiceTable};
 
 /// Operations, and tables for which there is no room, each with the map that is full.
 #[derive(Debug, Default)]
@@ -53,10 +53,13 @@ impl State {
         phases.build.extend(unlabelled.map(|group| Op::PutLabel(group.id, Box::new(group.label))));
         self.switch(&touched, &mut phases);
         phases.dismantle.extend(self.unsettled_labels.iter().map(|id| Op::RemoveLabel(*id)));
-        let Phases { mut build, switch, dismantle } = phases;
-        build.extend(switch);
-        build.extend(dismantle);
-        Planned { ops: build, refused }
+        let (put_ranges, remove_ranges) = self.ranges.plan();
+        let Phases { build, switch, dismantle } = phases;
+        let mut ops = self.filter.wanted();
+        for part in [build, put_ranges, switch, dismantle, remove_ranges] {
+            ops.extend(part);
+        }
+        Planned { ops, refused }
     }
 
     fn put(
@@ -73,9 +76,14 @@ impl State {
             }
             return built.map(|_| ());
         };
+        for (_, backend) in group.backends.values() {
+            self.filter.own_backend(backend, table.key.protocol);
+        }
         if let Some(old) = &old {
             self.give_up(old, &group, phases);
         }
+        let before = old.as_ref().map(|old| &old.ranges);
+        self.ranges.change(before.unwrap_or(&BTreeSet::new()), &group.ranges);
         self.claim(table, old.as_ref(), touched);
         self.groups.insert(table.key.clone(), group);
         Ok(())
@@ -129,6 +137,7 @@ impl State {
             backends,
             lists,
             frontends: table.frontends.clone(),
+            ranges: ranges(table, id),
         };
         write_build(&group, old, &mut phases.build);
         Ok(group)
@@ -201,6 +210,7 @@ impl State {
             }
         }
         for (key, (id, backend)) in &old.backends {
+            self.filter.disown_backend(backend, old.label.proto());
             match new.backends.get(key) {
                 Some((_, after)) if !after.flags().has(backend.flags()) => {
                     phases.dismantle.push(Op::PutBackend(*id, *after));
@@ -226,8 +236,10 @@ impl State {
             touched.insert(*frontend);
         }
         for (id, backend) in group.backends.values() {
+            self.filter.disown_backend(backend, group.label.proto());
             self.retire(*id, backend, phases);
         }
+        self.ranges.change(&group.ranges, &BTreeSet::new());
         self.runs.rest(run(group.service.cluster()));
         self.runs.rest(run(group.service.local()));
         self.service_ids.rest(group.id.number());
@@ -245,6 +257,9 @@ impl State {
         for (frontend, flags) in &table.frontends {
             let claim = Claim::new(table, flags.kind().unwrap_or(FrontendKind::ClusterIp));
             let claims = self.claims.entry(*frontend).or_default();
+            if claims.is_empty() {
+                self.filter.own_frontend(frontend);
+            }
             let known = claims.insert(table.key.clone(), claim.clone());
             let same_flags = old.and_then(|old| old.frontends.get(frontend)) == Some(flags);
             if known != Some(claim) || !same_flags {
@@ -258,6 +273,7 @@ impl State {
             claims.remove(key);
             if claims.is_empty() {
                 self.claims.remove(frontend);
+                self.filter.disown_frontend(frontend);
             }
         }
     }
@@ -280,59 +296,4 @@ impl State {
         }
         phases.switch.extend(removals);
     }
-}
-
-/// Backends that are new or may do more than before, then slots, the label, and last the word.
-fn write_build(group: &Group, old: Option<&Group>, build: &mut Vec<Op>) {
-    for (key, (id, backend)) in &group.backends {
-        match old.and_then(|old| old.backends.get(key)) {
-            Some((_, before)) if before == backend => {}
-            // What it may no longer do is taken from it when the lists have changed: see `give_up`.
-            Some((_, before)) => {
-                let flags = before.flags().with(backend.flags());
-                if flags != before.flags() {
-                    build.push(Op::PutBackend(*id, backend.with_flags(flags)));
-                }
-            }
-            None => build.push(Op::PutBackend(*id, *backend)),
-        }
-    }
-    let before = old.map_or([List::EMPTY; 2], |old| [old.service.cluster(), old.service.local()]);
-    let words = [group.service.cluster(), group.service.local()];
-    for ((word, before), ids) in words.into_iter().zip(before).zip(&group.lists) {
-        if word != before && !word.is_empty() {
-            build.push(Op::PutSlots(word.first(), ids.clone()));
-        }
-    }
-    if old.is_none_or(|old| old.label != group.label) {
-        build.push(Op::PutLabel(group.id, Box::new(group.label)));
-    }
-    if old.is_none_or(|old| old.service != group.service) {
-        build.push(Op::PutService(group.id, group.service));
-    }
-}
-
-/// The ids of the backends with a flag, in order of their addresses.
-fn members(backends: &BTreeMap<BackendKey, (BackendId, Backend)>, flag: BackendFlags) -> Vec<BackendId> {
-    backends.values().filter(|(_, backend)| backend.flags().has(flag)).map(|(id, _)| *id).collect()
-}
-
-fn flags(state: BackendState) -> BackendFlags {
-    BackendFlags::empty()
-        .with_if(state.in_cluster, BackendFlags::IN_CLUSTER)
-        .with_if(state.in_local, BackendFlags::IN_LOCAL)
-        .with_if(state.on_node, BackendFlags::ON_NODE)
-}
-
-fn label(table: &ServiceTable) -> ServiceLabel {
-    let key = &table.key;
-    ServiceLabel::new(
-        &key.service.namespace,
-        &key.service.name,
-        &key.port_name,
-        key.protocol,
-        key.family.number(),
-    )
-    .with_ports(table.port, &table.target_port, table.node_port)
-    .with_kind(table.kind.number())
 }

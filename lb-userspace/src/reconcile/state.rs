@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::{
-    Backend, BackendFlags, BackendId, Frontend, FrontendFlags, FrontendKey, Service, ServiceId, ServiceLabel,
-};
+use lb_common::{Backend, BackendId, Frontend, FrontendFlags, FrontendKey, Service, ServiceId, ServiceLabel};
 
+use super::filter::Filter;
 use super::ids::{Ids, Run, Runs};
+use super::packets::NodePath;
 use super::plan::Planned;
-use super::{Barrier, Capacity, Observed, Op, Store, StoreError};
+use super::ranges::Ranges;
+use super::{Barrier, Op, Range, Store, StoreError};
 use crate::compile::claims::Claim;
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
@@ -25,6 +26,8 @@ pub(super) struct Group {
     pub(super) lists: [Vec<BackendId>; 2],
     /// What it wants; whether it has them is in `State::installed`.
     pub(super) frontends: BTreeMap<FrontendKey, FrontendFlags>,
+    /// Its source ranges.
+    pub(super) ranges: BTreeSet<Range>,
 }
 
 /// Something that could not be put in force.
@@ -65,13 +68,17 @@ pub(super) struct State {
     pub(super) unlabelled: BTreeSet<ServiceId>,
     /// Labels that nobody has any more and that could not be removed yet.
     pub(super) unsettled_labels: BTreeSet<ServiceId>,
+    pub(super) filter: Filter,
+    pub(super) ranges: Ranges,
+    /// What the packet path was told of the node.
+    pub(super) node: Option<NodePath>,
 }
 
 /// Keeps the maps as the tables say.
 #[derive(Debug)]
 pub struct Reconciler<S> {
     store: S,
-    state: State,
+    pub(super) state: State,
     /// Tables that found no room.
     waiting: BTreeMap<ServiceKey, ServiceTable>,
 }
@@ -84,8 +91,17 @@ impl<S: Store> Reconciler<S> {
     ///
     /// Where the maps can't be read.
     pub fn adopt(store: S) -> Result<Self, StoreError> {
+        Self::adopt_for(store, false)
+    }
+
+    /// The same where answers of `all_backends` come by the packet path, not only those of this node's.
+    ///
+    /// # Errors
+    ///
+    /// Where the maps can't be read.
+    pub fn adopt_for(store: S, all_backends: bool) -> Result<Self, StoreError> {
         store.barrier()();
-        let state = State::adopt(store.observe()?, store.capacity());
+        let state = State::adopt(store.observe()?, store.capacity(), all_backends);
         Ok(Self { store, state, waiting: BTreeMap::new() })
     }
 
@@ -177,7 +193,7 @@ impl<S: Store> Reconciler<S> {
         outcome
     }
 
-    fn run(&mut self, ops: Vec<Op>, outcome: &mut Outcome) {
+    pub(super) fn run(&mut self, ops: Vec<Op>, outcome: &mut Outcome) {
         outcome.writes += ops.len();
         outcome.refusals.extend(self.apply(ops));
     }
@@ -200,88 +216,6 @@ impl<S: Store> Reconciler<S> {
 }
 
 impl State {
-    fn adopt(observed: Observed, capacity: Capacity) -> Self {
-        let Observed { frontends, services, labels, backends, slots } = observed;
-        let next_epoch = services.values().map(Service::epoch).max().unwrap_or(0).wrapping_add(1);
-        let mut state = Self {
-            groups: BTreeMap::new(),
-            claims: BTreeMap::new(),
-            unsettled: frontends.keys().copied().collect(),
-            installed: frontends,
-            service_ids: Ids::new(
-                capacity.services,
-                labels.keys().chain(services.keys()).map(|id| id.number()),
-            ),
-            backend_ids: Ids::new(
-                capacity.backends,
-                backends.iter().filter(|(_, backend)| !backend.is_free()).map(|(id, _)| id.number()),
-            ),
-            generations: backends.iter().map(|(id, backend)| (id.number(), backend.generation())).collect(),
-            runs: Runs::new(capacity.slots, std::iter::empty()),
-            next_epoch,
-            unlabelled: BTreeSet::new(),
-            unsettled_labels: BTreeSet::new(),
-        };
-        let mut of_service: BTreeMap<ServiceId, Vec<(BackendId, Backend)>> = BTreeMap::new();
-        for (id, backend) in backends {
-            if !backend.is_free() {
-                of_service.entry(backend.service()).or_default().push((id, backend));
-            }
-        }
-        let mut runs = Vec::new();
-        for (id, service) in &services {
-            match labels.get(id).and_then(|label| Some((service_key(label)?, label))) {
-                Some((key, label)) if !state.groups.contains_key(&key) => {
-                    let backends = state.adopt_backends(of_service.remove(id).unwrap_or_default());
-                    let words = [service.cluster(), service.local()];
-                    runs.extend(words.map(run));
-                    let lists = words.map(|list| {
-                        let slots = slots.range(list.first()..list.first().saturating_add(list.len()));
-                        slots.map(|(_, id)| *id).collect()
-                    });
-                    let group = Group {
-                        id: *id,
-                        service: *service,
-                        label: *label,
-                        backends,
-                        lists,
-                        frontends: BTreeMap::new(),
-                    };
-                    state.groups.insert(key, group);
-                }
-                // Given up by an earlier run that ended before the id was free again.
-                _ => state.service_ids.rest(id.number()),
-            }
-        }
-        state.runs = Runs::new(capacity.slots, runs.into_iter());
-        for (id, _) in of_service.into_values().flatten() {
-            state.backend_ids.rest(id.number());
-        }
-        state.unsettled_labels = labels
-            .keys()
-            .filter(|id| !state.groups.values().any(|group| group.id == **id))
-            .copied()
-            .collect();
-        state
-    }
-
-    /// Those that still serve, by address; the others rest.
-    fn adopt_backends(
-        &mut self,
-        found: Vec<(BackendId, Backend)>,
-    ) -> BTreeMap<BackendKey, (BackendId, Backend)> {
-        let mut backends = BTreeMap::new();
-        for (id, backend) in found {
-            let key = BackendKey { addr: backend.addr(), port: backend.port() };
-            if backend.flags().has(BackendFlags::GONE) || backends.contains_key(&key) {
-                self.backend_ids.rest(id.number());
-            } else {
-                backends.insert(key, (id, backend));
-            }
-        }
-        backends
-    }
-
     fn has_resting(&self) -> bool {
         self.service_ids.has_resting() || self.backend_ids.has_resting() || self.runs.has_resting()
     }
@@ -334,7 +268,12 @@ impl State {
             Op::RemoveLabel(id) => {
                 self.unsettled_labels.remove(id);
             }
-            Op::PutBackend(..) | Op::PutSlots(..) | Op::PutService(..) => {}
+            Op::SetFilter(_) | Op::ClearFilter(_) => self.filter.done(op),
+            Op::PutRange(_) | Op::RemoveRange(_) => self.ranges.done(op),
+            Op::PutBackend(..)
+            | Op::PutSlots(..)
+            | Op::PutService(..)
+            | Op::PutNode(_) => {}
         }
     }
 
@@ -350,6 +289,11 @@ impl State {
             Op::PutBackend(id, backend) => (owner(backend.service()), format!("backend {id}")),
             Op::PutSlots(first, _) => (None, format!("slots from {first}")),
             Op::PutService(id, _) => (owner(*id), format!("service {id}")),
+            Op::SetFilter(_) => (None, "bit of the filter".to_owned()),
+            Op::ClearFilter(_) => (None, "removal of a bit of the filter".to_owned()),
+            Op::PutRange(range) => (None, format!("range {}", range.key.addr())),
+            Op::RemoveRange(range) => (None, format!("removal of range {}", range.key.addr())),
+            Op::PutNode(_) => (None, "the node's facts".to_owned()),
         };
         match op {
             Op::PutFrontend(key, _) | Op::RemoveFrontend(key) => {
@@ -372,18 +316,8 @@ pub(super) fn run(list: lb_common::List) -> Run {
     Run { first: list.first(), len: list.len() }
 }
 
-/// Whose label it is; `None` for one that no version of this layout writes.
-fn service_key(label: &ServiceLabel) -> Option<ServiceKey> {
-    Some(ServiceKey {
-        service: ObjectName::new(label.namespace(), label.name()),
-        port_name: label.port_name().to_owned(),
-        protocol: label.proto(),
-        family: Family::from_number(label.family())?,
-    })
-}
-
 /// An error and what is behind it, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -38,6 +38,9 @@ pub(crate) struct Style {
     /// Binds this port first
     #[arg(long, default_value_t = 0)]
     source_port: u16,
+    /// UDP: pads the question to so many bytes; the answer is as long
+    #[arg(long, default_value_t = 0)]
+    size: usize,
     /// Milliseconds that each call may take
     #[arg(long, default_value_t = 5000)]
     timeout_ms: u64,
@@ -122,19 +125,23 @@ fn dial_udp(
         Some(socket) => socket,
         None => shared.insert(open(transport, target, style)?.into()),
     };
-    let question = b"who are you?";
+    let mut question = b"who are you?".to_vec();
+    question.resize(question.len().max(style.size), b' ');
     let peer_name = if transport == Transport::Udp {
         socket.connect(target).at(Step::Connect)?;
         let peer = socket.peer_addr().at(Step::Socket)?;
-        socket.send(question).at(Step::Send)?;
+        socket.send(&question).at(Step::Send)?;
         Some(peer)
     } else {
-        socket.send_to(question, target).at(Step::Send)?;
+        socket.send_to(&question, target).at(Step::Send)?;
         None
     };
     let own = socket.local_addr().at(Step::Socket)?;
-    let mut body = [0; 2048];
+    let mut body = vec![0; 1 << 16];
     let (length, source) = socket.recv_from(&mut body).at(Step::Receive)?;
+    if length < style.size {
+        return Err(Failure::new(Step::Receive, &io::Error::other(format!("{length} bytes came"))));
+    }
     Ok(Answer { greeting: parse(&body[..length])?, peer_name, source: Some(source), own })
 }
 

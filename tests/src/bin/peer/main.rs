@@ -5,6 +5,7 @@ mod bind;
 mod dial;
 mod dns;
 mod enter;
+mod flood;
 mod hammer;
 mod serve;
 mod socket;
@@ -29,6 +30,8 @@ enum Command {
     Dial(dial::Dial),
     /// Tries to bind a port, and prints which errno there was
     Bind(bind::Bind),
+    /// Sends packets of clients that don't exist
+    Flood(flood::Flood),
     /// Dials without pause until its standard input ends, then prints a summary
     Hammer(hammer::Hammer),
 }
@@ -39,6 +42,7 @@ fn main() -> anyhow::Result<()> {
         Command::Serve(serve) => serve.run(),
         Command::Dial(dial) => dial.run(),
         Command::Bind(bind) => bind.run(),
+        Command::Flood(flood) => flood.run(),
         Command::Hammer(hammer) => hammer.run(),
     }
 }

@@ -49,7 +49,11 @@ impl Serve {
         for port in self.udp {
             let (socket, name) = (datagrams(port)?, self.name.clone());
             servers.push(Box::new(move || {
-                answer_datagrams(&socket, |_, peer| greet_datagram(&name, &socket, peer))
+                answer_datagrams(&socket, |question, peer| {
+                    let mut answer = greet_datagram(&name, &socket, peer)?;
+                    answer.resize(answer.len().max(question.len()), b' ');
+                    Some(answer)
+                })
             }));
         }
         for port in self.dns {
@@ -108,7 +112,9 @@ fn answer_http(name: &str, stream: TcpStream) -> io::Result<()> {
         local: canonical(stream.local_addr()?),
     };
     let body = serde_json::to_string(&greeting)? + "\n";
-    read_request(&stream)?;
+    if let Some(length) = read_request(&stream)? {
+        return send_bytes(&stream, length);
+    }
     (&stream).write_all(
         format!(
             "HTTP/1.0 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -118,18 +124,39 @@ fn answer_http(name: &str, stream: TcpStream) -> io::Result<()> {
     )
 }
 
-/// Reads to the empty line: bytes left unread would turn the close into a reset.
-fn read_request(stream: &TcpStream) -> io::Result<()> {
+/// Reads to the empty line: bytes left unread would turn the close into a reset. Returns how many bytes are
+/// asked for, where it is for `/bytes/N`.
+fn read_request(stream: &TcpStream) -> io::Result<Option<u64>> {
+    let mut asked = None;
     for line in BufReader::new(stream.take(8192)).lines() {
-        if line?.is_empty() {
-            return Ok(());
+        let line = line?;
+        if line.is_empty() {
+            return Ok(asked);
         }
+        let path = line.strip_prefix("GET /bytes/").and_then(|rest| rest.split(' ').next());
+        asked = asked.or(path.and_then(|number| number.parse().ok()));
     }
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
+/// Bytes that are different in every block: one that is lost, doubled or out of place changes their checksum.
+fn send_bytes(mut stream: &TcpStream, length: u64) -> io::Result<()> {
+    const BLOCK: usize = 1 << 16;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
+    let mut left = usize::try_from(length).unwrap_or(usize::MAX);
+    let mut number = 0_u64;
+    while left > 0 {
+        let block: Vec<u8> = (number..).step_by(7).flat_map(u64::to_le_bytes).take(left.min(BLOCK)).collect();
+        stream.write_all(&block)?;
+        left -= block.len();
+        number += 1;
+    }
+    Ok(())
+}
+
 fn answer_datagrams(socket: &UdpSocket, answer: impl Fn(&[u8], SocketAddr) -> Option<Vec<u8>>) {
-    let mut buffer = [0; 2048];
+    let mut buffer = vec![0; 1 << 16];
     loop {
         // An error here is that of an earlier answer (ICMP), and not the next client's affair.
         let Ok((length, peer)) = socket.recv_from(&mut buffer) else { continue };

@@ -1,5 +1,7 @@
 //! Behaviour of the reconciler, on maps in memory that check every prefix of every plan by themselves.
 
+mod packets;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -194,7 +196,8 @@ fn steps() -> impl Strategy<Value = Vec<(u8, Option<Wanted>)>> {
 
 fn make(number: u8, wanted: &Wanted) -> ServiceTable {
     let (endpoints, node_port, affinity_seconds) = wanted;
-    let table = ServiceTable { affinity_seconds: *affinity_seconds, ..table(number, endpoints) };
+    let source_ranges = node_port.map(|port| vec![packets::net(&format!("192.0.2.{}/32", port % 256))]);
+    let table = ServiceTable { affinity_seconds: *affinity_seconds, source_ranges, ..table(number, endpoints) };
     node_port.map_or(table.clone(), |port| with_node_port(table, port))
 }
 
@@ -221,6 +224,10 @@ proptest! {
         let mut fresh = self::reconciler();
         fresh.replace_all(world.into_values().collect());
         prop_assert_eq!(reconciler.store().view(), fresh.store().view());
+        let idle = reconciler.idle_bits().clone();
+        reconciler.clear_bits(idle);
+        prop_assert_eq!(&reconciler.store().filter, &fresh.store().filter);
+        prop_assert_eq!(packets::ranges(&reconciler), packets::ranges(&fresh));
     }
 
     /// Killed after any write, the next start puts in force what it is told, whatever it finds.
@@ -248,5 +255,9 @@ proptest! {
         fresh.replace_all(world.into_values().collect());
         prop_assert_eq!(second.store().view(), fresh.store().view());
         prop_assert_eq!(second.store().labels.len(), fresh.store().labels.len());
+        let idle = second.idle_bits().clone();
+        second.clear_bits(idle);
+        prop_assert_eq!(&second.store().filter, &fresh.store().filter);
+        prop_assert_eq!(packets::ranges(&second), packets::ranges(&fresh));
     }
 }

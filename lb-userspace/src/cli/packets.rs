@@ -1,0 +1,135 @@
+//! Flags of the packet path.
+
+use std::net::IpAddr;
+
+use clap::ValueEnum;
+use ipnet::IpNet;
+use lb_common::PortRange;
+
+use super::Allocation;
+use crate::datapath::{self, DeviceHooks, DeviceStatus};
+use crate::model::NodePortAddresses;
+use crate::node::devices::{DevicePattern, DeviceRules};
+use crate::node::links::Link;
+use crate::node::path::{PathFacts, path};
+use crate::node::ports::local_ports;
+use crate::reconcile::NodePath;
+
+/// When a client's address is replaced by the node's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Masquerade {
+    /// When the chosen endpoint is on another node: its answer has to come back this way.
+    Remote,
+    /// Always.
+    Always,
+}
+
+/// How packets of clients outside are served.
+#[derive(Debug, clap::Args)]
+pub(super) struct PacketPath {
+    /// Devices by which clients outside and other nodes are reached: names, with * for any text and ? for any
+    /// character; comma-separated [default: those with an address of the node or a default route, as they
+    /// come and go]
+    #[arg(long, env = "SHUNT_DEVICES", value_name = "PATTERN", value_delimiter = ',')]
+    devices: Vec<DevicePattern>,
+
+    /// Devices behind which there are pods whose sockets can't be hooked (gVisor, Kata, virtual machines);
+    /// names as for --devices [default: none]
+    #[arg(long, env = "SHUNT_POD_DEVICES", value_name = "PATTERN", value_delimiter = ',')]
+    pod_devices: Vec<DevicePattern>,
+
+    /// When a client outside is masqueraded: when the chosen endpoint is on another node, or always. What is
+    /// masqueraded comes to the endpoint from this node's address, not from the client's.
+    #[arg(long, env = "SHUNT_MASQUERADE", value_enum, value_name = "WHEN", default_value = "remote")]
+    masquerade: Masquerade,
+
+    /// Don't answer a ping of a Service's address.
+    #[arg(long, env = "SHUNT_NO_VIP_PING")]
+    no_vip_ping: bool,
+
+    /// Addresses of the node that answer on node ports: «all», «primary» for the first one of each family, or
+    /// those in networks such as 192.168.0.0/16, comma-separated.
+    #[arg(long, env = "SHUNT_NODEPORT_ADDRESSES", value_name = "WHICH", default_value = "all")]
+    pub(super) nodeport_addresses: NodePortAddresses,
+
+    /// Attach to devices by clsact filters also where the kernel has TCX (Linux 6.6).
+    #[arg(long, env = "SHUNT_NO_TCX")]
+    pub(super) no_tcx: bool,
+}
+
+impl PacketPath {
+    /// Which devices to attach to.
+    pub(super) fn rules(&self, cluster_cidrs: &[IpNet]) -> DeviceRules {
+        DeviceRules {
+            external: self.devices.clone(),
+            pods: self.pod_devices.clone(),
+            all_pods: self.masquerade_always(),
+            cluster_cidrs: cluster_cidrs.to_vec(),
+        }
+    }
+
+    /// What the packet path is to know.
+    pub(super) fn path(
+        &self,
+        node_ips: &[IpAddr],
+        cluster_cidrs: &[IpNet],
+        allocation: &Allocation,
+    ) -> PathFacts {
+        let node_ports = allocation.node_port_range;
+        PathFacts {
+            node_ips: node_ips.to_vec(),
+            cluster_cidrs: cluster_cidrs.to_vec(),
+            service_cidrs: allocation.service_cidr.clone(),
+            node_ports: PortRange::new(node_ports.first, node_ports.last),
+            vip_ping: !self.no_vip_ping,
+            fib_source: datapath::has_fib_source(),
+        }
+    }
+
+    pub(super) fn masquerade_always(&self) -> bool {
+        self.masquerade == Masquerade::Always
+    }
+}
+
+/// The packet programs, kept where packets of clients arrive.
+#[derive(Debug)]
+pub(super) struct Devices {
+    pub(super) hooks: DeviceHooks,
+    pub(super) rules: DeviceRules,
+    pub(super) path: PathFacts,
+}
+
+impl Devices {
+    /// Attaches to these devices of the node, says what is new, and returns what the packet path is to know
+    /// of the node then.
+    pub(super) fn follow(&mut self, links: &[Link]) -> NodePath {
+        let devices = self.rules.choose(links);
+        match self.hooks.apply(&devices) {
+            Ok(changed) => changed.iter().for_each(tell),
+            Err(error) => tracing::error!("devices are not followed: {:#}", anyhow::Error::from(error)),
+        }
+        path(&self.path, links, &devices, local_ports())
+    }
+}
+
+fn tell(status: &DeviceStatus) {
+    let DeviceStatus { device, role, ingress, egress, why, .. } = status;
+    let why = why.as_deref().unwrap_or_default();
+    match role {
+        None => tracing::debug!("device {device} is left alone: {why}"),
+        Some(role) if status.is_complete() => {
+            tracing::info!(
+                role,
+                ingress = ingress.name(),
+                egress = egress.name(),
+                "attached to device {device}"
+            );
+        }
+        Some(role) => tracing::error!(
+            role,
+            ingress = ingress.name(),
+            egress = egress.name(),
+            "cannot attach to device {device}: {why}"
+        ),
+    }
+}

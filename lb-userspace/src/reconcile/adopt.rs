@@ -1,0 +1,114 @@
+//! The bookkeeping of what an earlier run left in the maps.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lb_common::{Backend, BackendFlags, BackendId, Service, ServiceId, ServiceLabel};
+
+use super::filter::Filter;
+use super::ids::{Ids, Runs};
+use super::ranges::Ranges;
+use super::state::{Group, State, run};
+use super::{Capacity, Observed};
+use crate::model::{Family, ObjectName};
+use crate::tables::{BackendKey, ServiceKey};
+
+impl State {
+    pub(super) fn adopt(observed: Observed, capacity: Capacity, all_backends: bool) -> Self {
+        let Observed { frontends, services, labels, backends, slots, filter, ranges } = observed;
+        let next_epoch = services.values().map(Service::epoch).max().unwrap_or(0).wrapping_add(1);
+        let mut state = Self {
+            groups: BTreeMap::new(),
+            claims: BTreeMap::new(),
+            unsettled: frontends.keys().copied().collect(),
+            installed: frontends,
+            service_ids: Ids::new(
+                capacity.services,
+                labels.keys().chain(services.keys()).map(|id| id.number()),
+            ),
+            backend_ids: Ids::new(
+                capacity.backends,
+                backends.iter().filter(|(_, backend)| !backend.is_free()).map(|(id, _)| id.number()),
+            ),
+            generations: backends.iter().map(|(id, backend)| (id.number(), backend.generation())).collect(),
+            runs: Runs::new(capacity.slots, std::iter::empty()),
+            next_epoch,
+            unlabelled: BTreeSet::new(),
+            unsettled_labels: BTreeSet::new(),
+            filter: Filter::new(filter, all_backends),
+            ranges: Ranges::new(ranges),
+            node: None,
+        };
+        let mut of_service: BTreeMap<ServiceId, Vec<(BackendId, Backend)>> = BTreeMap::new();
+        for (id, backend) in backends {
+            if !backend.is_free() {
+                of_service.entry(backend.service()).or_default().push((id, backend));
+            }
+        }
+        let mut runs = Vec::new();
+        for (id, service) in &services {
+            match labels.get(id).and_then(|label| Some((service_key(label)?, label))) {
+                Some((key, label)) if !state.groups.contains_key(&key) => {
+                    let backends = state.adopt_backends(of_service.remove(id).unwrap_or_default());
+                    for (_, backend) in backends.values() {
+                        state.filter.own_backend(backend, label.proto());
+                    }
+                    let words = [service.cluster(), service.local()];
+                    runs.extend(words.map(run));
+                    let lists = words.map(|list| {
+                        let slots = slots.range(list.first()..list.first().saturating_add(list.len()));
+                        slots.map(|(_, id)| *id).collect()
+                    });
+                    let group = Group {
+                        id: *id,
+                        service: *service,
+                        label: *label,
+                        backends,
+                        lists,
+                        frontends: BTreeMap::new(),
+                        ranges: BTreeSet::new(),
+                    };
+                    state.groups.insert(key, group);
+                }
+                // Given up by an earlier run that ended before the id was free again.
+                _ => state.service_ids.rest(id.number()),
+            }
+        }
+        state.runs = Runs::new(capacity.slots, runs.into_iter());
+        for (id, _) in of_service.into_values().flatten() {
+            state.backend_ids.rest(id.number());
+        }
+        state.unsettled_labels = labels
+            .keys()
+            .filter(|id| !state.groups.values().any(|group| group.id == **id))
+            .copied()
+            .collect();
+        state
+    }
+
+    /// Those that still serve, by address; the others rest.
+    fn adopt_backends(
+        &mut self,
+        found: Vec<(BackendId, Backend)>,
+    ) -> BTreeMap<BackendKey, (BackendId, Backend)> {
+        let mut backends = BTreeMap::new();
+        for (id, backend) in found {
+            let key = BackendKey { addr: backend.addr(), port: backend.port() };
+            if backend.flags().has(BackendFlags::GONE) || backends.contains_key(&key) {
+                self.backend_ids.rest(id.number());
+            } else {
+                backends.insert(key, (id, backend));
+            }
+        }
+        backends
+    }
+}
+
+/// Whose label it is; `None` for one that no version of this layout writes.
+fn service_key(label: &ServiceLabel) -> Option<ServiceKey> {
+    Some(ServiceKey {
+        service: ObjectName::new(label.namespace(), label.name()),
+        port_name: label.port_name().to_owned(),
+        protocol: label.proto(),
+        family: Family::from_number(label.family())?,
+    })
+}

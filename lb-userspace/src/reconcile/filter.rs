@@ -1,0 +1,122 @@
+//! Who owns each bit of `FILTER`, and which bits nobody owns any more.
+//!
+//! A bit is set before what it stands for is written. It is not cleared when the last owner goes: flows that
+//! began before go on (EPS-13), and their packets must be found still. It is idle then, and cleared when the
+//! collector of flows has seen that no flow needs it.
+
+use std::collections::{BTreeSet, HashMap};
+
+use lb_common::{Addr, Backend, BackendFlags, FilterBit, FrontendKey, Proto};
+
+use super::Op;
+
+#[derive(Debug, Default)]
+pub(super) struct Filter {
+    owners: HashMap<FilterBit, u32>,
+    /// What is in the map.
+    set: BTreeSet<FilterBit>,
+    /// Set and without an owner.
+    idle: BTreeSet<FilterBit>,
+    /// Owned and, as far as is known, not set.
+    wanted: BTreeSet<FilterBit>,
+    /// Whether answers of backends elsewhere come by here, too: to pods on pod-side devices.
+    all_backends: bool,
+}
+
+impl Filter {
+    /// With the bits that are set already, none of them owned.
+    pub(super) fn new(set: BTreeSet<FilterBit>, all_backends: bool) -> Self {
+        Self { idle: set.clone(), set, all_backends, ..Self::default() }
+    }
+
+    pub(super) fn own_frontend(&mut self, key: &FrontendKey) {
+        if is_dialled(key) {
+            self.own(FilterBit::frontend(key));
+        }
+    }
+
+    pub(super) fn disown_frontend(&mut self, key: &FrontendKey) {
+        if is_dialled(key) {
+            self.disown(FilterBit::frontend(key));
+        }
+    }
+
+    pub(super) fn own_backend(&mut self, backend: &Backend, proto: Proto) {
+        if self.answers_here(backend) {
+            self.own(FilterBit::backend(backend.addr(), backend.port(), proto));
+        }
+    }
+
+    pub(super) fn disown_backend(&mut self, backend: &Backend, proto: Proto) {
+        if self.answers_here(backend) {
+            self.disown(FilterBit::backend(backend.addr(), backend.port(), proto));
+        }
+    }
+
+    pub(super) fn own_address(&mut self, addr: Addr) {
+        self.own(FilterBit::node_address(addr));
+    }
+
+    pub(super) fn disown_address(&mut self, addr: Addr) {
+        self.disown(FilterBit::node_address(addr));
+    }
+
+    /// The writes that set what is owned and not set.
+    pub(super) fn wanted(&self) -> Vec<Op> {
+        self.wanted.iter().copied().map(Op::SetFilter).collect()
+    }
+
+    /// Bits that may be cleared when no flow needs them.
+    pub(super) fn idle(&self) -> &BTreeSet<FilterBit> {
+        &self.idle
+    }
+
+    /// A write was made.
+    pub(super) fn done(&mut self, op: &Op) {
+        match op {
+            Op::SetFilter(bit) => {
+                self.wanted.remove(bit);
+                self.set.insert(*bit);
+            }
+            Op::ClearFilter(bit) => {
+                self.set.remove(bit);
+                self.idle.remove(bit);
+            }
+            _ => {}
+        }
+    }
+
+    fn own(&mut self, bit: FilterBit) {
+        let owners = self.owners.entry(bit).or_default();
+        *owners += 1;
+        if *owners == 1 {
+            self.idle.remove(&bit);
+            if !self.set.contains(&bit) {
+                self.wanted.insert(bit);
+            }
+        }
+    }
+
+    fn disown(&mut self, bit: FilterBit) {
+        let Some(owners) = self.owners.get_mut(&bit) else {
+            return;
+        };
+        *owners -= 1;
+        if *owners == 0 {
+            self.owners.remove(&bit);
+            self.wanted.remove(&bit);
+            if self.set.contains(&bit) {
+                self.idle.insert(bit);
+            }
+        }
+    }
+
+    fn answers_here(&self, backend: &Backend) -> bool {
+        self.all_backends || backend.flags().has(BackendFlags::ON_NODE)
+    }
+}
+
+/// A port guard stands for no address that a packet could have.
+fn is_dialled(key: &FrontendKey) -> bool {
+    key.addr() != Addr::UNSPECIFIED
+}

@@ -1,0 +1,69 @@
+//! What only the packet path needs: what the node is, and bits of the filter that nothing stands for.
+
+use std::collections::BTreeSet;
+
+use lb_common::{Addr, FilterBit, NodeConfig};
+
+use super::state::State;
+use super::{Op, Outcome, Range, Reconciler, Store};
+
+/// What the packet path is to know of the node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodePath {
+    /// `NODE`
+    pub config: NodeConfig,
+    /// Every address that the node may masquerade with.
+    pub addresses: BTreeSet<Addr>,
+    /// Networks of the cluster.
+    pub ranges: BTreeSet<Range>,
+}
+
+impl<S: Store> Reconciler<S> {
+    /// Tells the packet path what the node is.
+    pub fn put_node(&mut self, node: NodePath) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.state.node.as_ref() == Some(&node) {
+            return outcome;
+        }
+        let ops = self.state.plan_node(node);
+        self.run(ops, &mut outcome);
+        outcome
+    }
+
+    /// Bits of the filter that stand for nothing that is in the maps; flows may still need them.
+    pub fn idle_bits(&self) -> &BTreeSet<FilterBit> {
+        self.state.filter.idle()
+    }
+
+    /// Clears bits of which the caller has seen that no flow needs them; those that stand for something again
+    /// stay.
+    pub fn clear_bits(&mut self, bits: impl IntoIterator<Item = FilterBit>) -> Outcome {
+        let idle = self.state.filter.idle();
+        let ops = bits.into_iter().filter(|bit| idle.contains(bit)).map(Op::ClearFilter).collect();
+        let mut outcome = Outcome::default();
+        self.run(ops, &mut outcome);
+        outcome
+    }
+}
+
+impl State {
+    /// Bits and ranges before the flags that say there are any; what is not wanted goes last.
+    fn plan_node(&mut self, node: NodePath) -> Vec<Op> {
+        let before = self.node.take();
+        for addr in &node.addresses {
+            self.filter.own_address(*addr);
+        }
+        for addr in before.iter().flat_map(|before| &before.addresses) {
+            self.filter.disown_address(*addr);
+        }
+        self.ranges.change(before.as_ref().map_or(&BTreeSet::new(), |before| &before.ranges), &node.ranges);
+        let (put, remove) = self.ranges.plan();
+        let mut ops = self.filter.wanted();
+        ops.extend(put);
+        ops.push(Op::PutNode(node.config));
+        // Until the first complete picture, what is there may be what a Service wants.
+        ops.extend(remove.into_iter().filter(|_| before.is_some()));
+        self.node = Some(node);
+        ops
+    }
+}

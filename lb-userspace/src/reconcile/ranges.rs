@@ -1,0 +1,58 @@
+//! Who wants which networks in `RANGES`, and which are there. A network is put before the frontend that is
+//! checked against it, and removed after.
+
+use std::collections::BTreeSet;
+
+use super::{Op, Range};
+
+#[derive(Debug, Default)]
+pub(super) struct Ranges {
+    /// What is in the map.
+    installed: BTreeSet<Range>,
+    /// What should be; each network has one owner, for the set is part of it.
+    wanted: BTreeSet<Range>,
+    /// Where the two differ, or may.
+    touched: BTreeSet<Range>,
+}
+
+impl Ranges {
+    /// With what is in the map already, nobody wanting it.
+    pub(super) fn new(installed: BTreeSet<Range>) -> Self {
+        Self { touched: installed.clone(), installed, ..Self::default() }
+    }
+
+    pub(super) fn change(&mut self, before: &BTreeSet<Range>, after: &BTreeSet<Range>) {
+        for range in before.difference(after) {
+            self.wanted.remove(range);
+            self.touched.insert(*range);
+        }
+        for range in after.difference(before) {
+            self.wanted.insert(*range);
+            self.touched.insert(*range);
+        }
+    }
+
+    /// The writes that put what is wanted and not there, and those that remove what is there and not wanted.
+    pub(super) fn plan(&self) -> (Vec<Op>, Vec<Op>) {
+        let (wanted, unwanted): (Vec<&Range>, Vec<&Range>) =
+            self.touched.iter().partition(|range| self.wanted.contains(range));
+        let put = wanted.into_iter().filter(|range| !self.installed.contains(range)).copied();
+        let remove = unwanted.into_iter().filter(|range| self.installed.contains(range)).copied();
+        (put.map(Op::PutRange).collect(), remove.map(Op::RemoveRange).collect())
+    }
+
+    /// A write was made. One that failed stays touched: it is tried again with the next plan.
+    pub(super) fn done(&mut self, op: &Op) {
+        match op {
+            Op::PutRange(range) => {
+                self.installed.insert(*range);
+                self.touched.remove(range);
+            }
+            Op::RemoveRange(range) => {
+                self.installed.remove(range);
+                self.touched.remove(range);
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Much data, large datagrams, and real programs.
+
+use std::time::Duration;
+
+use lb_tests::manifest::service;
+use lb_tests::{Inside, Pod, Process, check, udp, udp_unconnected};
+
+use super::{Edge, here, socket, there};
+
+const SIZE: u32 = 100_000_000;
+
+fn both() -> Edge {
+    let local_udp = here("local-udp").port(5000).udp().node_port(31_001);
+    let remote_udp = there("remote-udp").port(5000).udp().node_port(31_002);
+    let local_dns = service("local-dns").selecting("app", "here").port(53).udp().node_port(31_053);
+    let remote_dns = service("remote-dns").selecting("app", "there").port(53).udp().node_port(31_054);
+    let local_dns_tcp = service("local-dns-tcp").selecting("app", "here").port(53).node_port(31_053);
+    let remote_dns_tcp = service("remote-dns-tcp").selecting("app", "there").port(53).node_port(31_054);
+    let local_iperf = service("local-iperf").selecting("app", "here").port(5201).node_port(31_201);
+    let remote_iperf = service("remote-iperf").selecting("app", "there").port(5201).node_port(31_202);
+    Edge::serving(&[
+        &here("local").node_port(31_001),
+        &local_udp,
+        &there("remote").node_port(31_002),
+        &remote_udp,
+        &local_dns,
+        &remote_dns,
+        &local_dns_tcp,
+        &remote_dns_tcp,
+        &local_iperf,
+        &remote_iperf,
+    ])
+}
+
+/// The checksum of a download from `target`.
+#[track_caller]
+fn download(edge: &Edge, target: &str) -> String {
+    edge.shell(&format!("curl -sSf --max-time 120 http://{target}/bytes/{SIZE} | sha256sum"))
+}
+
+/// What the download has to be: by the pod's own address, which the node and not shunt leads to.
+#[track_caller]
+fn reference(pod: &Pod) -> String {
+    let line = format!("curl -sSf http://{}/bytes/{SIZE} | sha256sum", socket(pod.v4().into(), 80));
+    pod.place().run("sh", &["-c", &line]).expect("a download")
+}
+
+#[test]
+fn a_hundred_megabytes_come_whole_from_both_nodes() {
+    let edge = both();
+    let expected = reference(&edge.here);
+    for port in [31_001, 31_002] {
+        for target in edge.on_node(port) {
+            assert_eq!(download(&edge, &target), expected, "{target}");
+        }
+    }
+}
+
+#[test]
+fn checksums_hold_where_no_device_completes_them() {
+    let edge = both();
+    // Whatever was left for a device to complete is completed before it leaves these.
+    for place in [edge.node.place(), edge.client.place(), edge.here.place(), edge.there.place()] {
+        place.run("ethtool", &["-K", "eth0", "tx", "off"]).expect("ethtool");
+    }
+    let expected = reference(&edge.here);
+    for port in [31_001, 31_002] {
+        for target in edge.on_node(port) {
+            assert_eq!(download(&edge, &target), expected, "{target}");
+            check::dial(&edge.client, &udp(&target));
+        }
+    }
+    for place in [edge.node.place(), edge.client.place(), edge.here.place(), edge.there.place()] {
+        let said = place.run("cat", &["/proc/net/netstat", "/proc/net/snmp"]).expect("counters");
+        for name in ["Tcp:InCsumErrors", "Udp:InCsumErrors"] {
+            assert_eq!(counter(&said, name), Some(0), "{name}");
+        }
+    }
+}
+
+/// A counter of /proc/net, by `Group:Name`.
+fn counter(text: &str, name: &str) -> Option<u64> {
+    let (group, name) = name.split_once(':')?;
+    let mut lines = text.lines().filter(|line| line.starts_with(&format!("{group}:")));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let index = names.split_whitespace().position(|word| word == name)?;
+    values.split_whitespace().nth(index)?.parse().ok()
+}
+
+#[test]
+fn datagrams_of_sixty_kilobytes_pass_both_ways() {
+    let edge = both();
+    for port in [31_001, 31_002] {
+        for target in edge.on_node(port) {
+            for dial in [udp(&target), udp_unconnected(&target)] {
+                check::dial(&edge.client, &dial.size(60_000));
+            }
+        }
+    }
+}
+
+#[test]
+fn names_are_resolved_by_both_transports() {
+    let edge = both();
+    for (port, pod) in [(31_053, &edge.here), (31_054, &edge.there)] {
+        for ip in edge.node.addresses() {
+            for transport in ["+notcp", "+tcp"] {
+                let line = format!("dig +short +time=2 +tries=1 {transport} @{ip} -p {port} web.example");
+                assert_eq!(edge.shell(&line).trim(), pod.v4().to_string(), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
+fn iperf_runs_both_ways_to_both_nodes() {
+    let edge = both();
+    let servers = [&edge.here, &edge.there].map(|pod| {
+        let mut command = pod.place().command("iperf3").expect("a command");
+        let process = Process::start("iperf3", command.args(["-s", "--forceflush"])).expect("a server");
+        let listens = |line: &str| line.contains("Server listening");
+        process.wait_for_line(0, Duration::from_secs(5), listens).expect("a listening server");
+        process
+    });
+    for port in [31_201, 31_202] {
+        for ip in edge.node.addresses() {
+            for way in ["", "-R"] {
+                let line = format!("iperf3 -c {ip} -p {port} -t 1 -J {way}");
+                let said: serde_json::Value = serde_json::from_str(&edge.shell(&line)).expect("JSON");
+                let received = said["end"]["sum_received"]["bytes"].as_u64().unwrap_or_default();
+                println!("{line}: {} Mbit/s", received * 8 / 1_000_000);
+                assert!(received > 10_000_000, "{line}: {said}");
+            }
+        }
+    }
+    drop(servers);
+}

@@ -1,0 +1,98 @@
+//! Clients outside: what becomes of packets that no socket hook of the node saw.
+
+mod bulk;
+mod flood;
+mod forward;
+mod hairpin;
+mod lifetime;
+mod refuse;
+
+use std::net::IpAddr;
+
+use lb_tests::manifest::{Manifest, Service, service};
+use lb_tests::{Inside, Network, Node, Options, Outside, Pod, Process, Shunt, serve};
+
+/// The client's routes to addresses of Services lead to the node.
+const ROUTED: [&str; 3] = ["10.96.0.0/16", "203.0.113.0/24", "198.51.100.0/24"];
+const ROUTED_V6: [&str; 2] = ["fd00:10:96::/64", "fd00:203:113::/64"];
+
+/// Two nodes with a pod each, one of the nodes with an instance, and a client that is none's. The fields are
+/// dropped in this order.
+pub(crate) struct Edge {
+    /// The binary under test, on `node`.
+    pub(crate) shunt: Shunt,
+    servers: Vec<Process>,
+    /// A pod of `node`, with the label `app: here`.
+    pub(crate) here: Pod,
+    /// A pod of the other node, with the label `app: there`.
+    pub(crate) there: Pod,
+    /// Outside of both.
+    pub(crate) client: Outside,
+    /// Where packets of Services come to.
+    pub(crate) node: Node,
+    other: Node,
+    network: Network,
+}
+
+impl Edge {
+    #[track_caller]
+    pub(crate) fn serving(services: &[&dyn Manifest]) -> Self {
+        Self::with_arguments(&[], services)
+    }
+
+    #[track_caller]
+    pub(crate) fn with_arguments(arguments: &[&str], services: &[&dyn Manifest]) -> Self {
+        Self::try_start(arguments, services).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn try_start(arguments: &[&str], services: &[&dyn Manifest]) -> anyhow::Result<Self> {
+        let network = Network::create()?;
+        let node = network.node("node-1")?;
+        let other = network.node("node-2")?;
+        let client = network.outside("client")?;
+        for net in ROUTED {
+            client.ip(&[format!("route add {net} via {}", node.v4())])?;
+        }
+        for net in ROUTED_V6 {
+            client.ip(&[format!("route add {net} via {}", node.v6())])?;
+        }
+        let (here, there) = (node.pod("here")?, other.pod("there")?);
+        let mut servers = Vec::new();
+        for pod in [&here, &there] {
+            servers.push(serve().http(80).udp(5000).dns(53, pod.v4()).at(pod)?);
+        }
+        let pods = [&here, &there].map(|pod| pod.manifest().label("app", pod.name()));
+        let mut manifests: Vec<&dyn Manifest> = pods.iter().map(|pod| pod as &dyn Manifest).collect();
+        manifests.extend(services);
+        let log = ["--log", "info,lb_userspace=debug"];
+        let arguments = log.iter().chain(arguments).map(Into::into).collect();
+        let shunt = Shunt::start(&node, &Options { arguments, ..Options::default() }, &manifests)?;
+        Ok(Self { shunt, servers, here, there, client, node, other, network })
+    }
+
+    /// A port of the node's addresses, both families.
+    pub(crate) fn on_node(&self, port: u16) -> [String; 2] {
+        self.node.addresses().map(|ip| socket(ip, port))
+    }
+
+    /// Runs a shell's line at the client, and gives what it printed.
+    #[track_caller]
+    pub(crate) fn shell(&self, line: &str) -> String {
+        self.client.place().run("sh", &["-c", line]).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+}
+
+/// An address and port as one writes it.
+pub(crate) fn socket(ip: IpAddr, port: u16) -> String {
+    std::net::SocketAddr::new(ip, port).to_string()
+}
+
+/// A Service of port 80 for the pod of the node.
+pub(crate) fn here(name: &str) -> Service {
+    service(name).selecting("app", "here").port(80)
+}
+
+/// A Service of port 80 for the pod of the other node.
+pub(crate) fn there(name: &str) -> Service {
+    service(name).selecting("app", "there").port(80)
+}

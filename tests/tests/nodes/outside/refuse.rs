@@ -1,0 +1,101 @@
+//! What can't be served is refused as the client understands it, or dropped where policy says so.
+
+use std::time::Duration;
+
+use lb_tests::manifest::service;
+use lb_tests::{Inside, check, tcp, udp};
+
+use super::{Edge, here, there};
+
+/// Nobody says no within this: nothing is said at all.
+const SILENCE: Duration = Duration::from_millis(700);
+
+#[track_caller]
+fn is_silent(edge: &Edge, target: &str) {
+    for dial in [tcp(target), udp(target)] {
+        for attempt in dial.within(SILENCE).from(&edge.client).expect("an attempt") {
+            let failure = check::failed(attempt);
+            assert!(
+                ["ETIMEDOUT", "EAGAIN", "EINPROGRESS"].contains(&failure.errno.as_str()),
+                "{target}: {failure}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_service_without_endpoints_refuses_at_once() {
+    let tcp_port = service("none").selecting("app", "nobody").port(80).node_port(31_010);
+    let udp_port = service("none-udp").selecting("app", "nobody").port(80).udp().node_port(31_010);
+    let edge = Edge::serving(&[&tcp_port, &udp_port]);
+    for target in edge.on_node(31_010) {
+        check::refused(&edge.client, &tcp(&target), "ECONNREFUSED");
+        check::refused(&edge.client, &udp(&target), "ECONNREFUSED");
+    }
+}
+
+#[test]
+fn a_port_that_a_cluster_ip_has_not_is_refused_at_once() {
+    let service = here("web").cluster_ips("10.96.0.1", "fd00:10:96::1");
+    let edge = Edge::serving(&[&service]);
+    for target in ["10.96.0.1:81", "[fd00:10:96::1]:81"] {
+        check::refused(&edge.client, &tcp(target), "ECONNREFUSED");
+        check::refused(&edge.client, &udp(target), "ECONNREFUSED");
+    }
+}
+
+#[test]
+fn without_an_endpoint_on_the_node_local_policy_is_silent() {
+    let tcp_port = there("local").node_port(31_011).external_local();
+    let udp_port = service("local-udp").selecting("app", "there").port(80).udp().node_port(31_011);
+    let edge = Edge::serving(&[&tcp_port, &udp_port.external_local()]);
+    is_silent(&edge, &format!("{}:31011", edge.node.v4()));
+    is_silent(&edge, &format!("[{}]:31011", edge.node.v6()));
+}
+
+#[test]
+fn only_clients_in_the_source_ranges_are_served() {
+    let allowed = here("allowed").load_balancer_ip("198.51.100.1").source_ranges(&["192.168.49.0/24"]);
+    let refused =
+        here("refused").load_balancer_ip("198.51.100.2").source_ranges(&["192.0.2.0/24", "10.0.0.0/8"]);
+    let edge = Edge::serving(&[&allowed, &refused.node_port(31_012)]);
+    assert_eq!(check::dial(&edge.client, &tcp("198.51.100.1:80")).greeting.pod, "here");
+    for attempt in tcp("198.51.100.2:80").within(SILENCE).from(&edge.client).expect("an attempt") {
+        assert_ne!(check::failed(attempt).errno, "ECONNREFUSED");
+    }
+    // The list is of the load balancer's addresses alone.
+    assert_eq!(check::dial(&edge.client, &tcp(&edge.on_node(31_012)[0])).greeting.pod, "here");
+}
+
+#[test]
+fn an_address_of_services_that_no_service_has_is_silent() {
+    let service = here("web").cluster_ip("10.96.0.1");
+    let edge = Edge::serving(&[&service]);
+    is_silent(&edge, "10.96.0.77:80");
+}
+
+#[test]
+fn a_port_of_the_node_that_is_no_services_is_the_nodes_own() {
+    let edge = Edge::serving(&[&here("web").node_port(31_013)]);
+    let _own = lb_tests::serve().http(8088).udp(8088).at(&edge.node).expect("a server");
+    for target in edge.on_node(8088) {
+        assert_eq!(check::dial(&edge.client, &tcp(&target)).greeting.pod, "node-1");
+        assert_eq!(check::dial(&edge.client, &udp(&target)).greeting.pod, "node-1");
+    }
+}
+
+#[test]
+fn addresses_of_services_answer_a_ping_unless_told_not_to() {
+    let service = here("web").cluster_ips("10.96.0.1", "fd00:10:96::1").external_ips(&["203.0.113.1"]);
+    let addresses = ["10.96.0.1", "fd00:10:96::1", "203.0.113.1"];
+    let edge = Edge::serving(&[&service]);
+    for address in addresses {
+        edge.client.place().run("ping", &["-c", "1", "-W", "2", address]).expect(address);
+    }
+    drop(edge);
+    let edge = Edge::with_arguments(&["--no-vip-ping"], &[&service]);
+    for address in addresses {
+        let said = edge.client.place().run("ping", &["-c", "1", "-W", "1", address]);
+        assert!(said.is_err(), "{address}: {said:?}");
+    }
+}
