@@ -139,6 +139,10 @@ impl FrontendFlags {
     /// Clients on this node are masqueraded whichever backend is chosen (§0 step 1, 4).
     pub const INSIDE_MASQUERADE: Self = Self(1 << 14);
 
+    /// Of an address guard: echo requests to the address are answered, and nothing else is decided by it, for
+    /// other ports of an external address may be somebody else's.
+    pub const PING_ONLY: Self = Self(1 << 15);
+
     /// The flags of a kind and nothing else.
     pub const fn of(kind: FrontendKind) -> Self {
         Self(kind as u32)
@@ -179,6 +183,7 @@ impl fmt::Debug for FrontendFlags {
             (Self::SOURCE_RANGES, "source-ranges"),
             (Self::OUTSIDE_MASQUERADE, "outside-masquerade"),
             (Self::INSIDE_MASQUERADE, "inside-masquerade"),
+            (Self::PING_ONLY, "ping-only"),
         ] {
             if self.has(flag) {
                 write!(f, " {name}")?;
@@ -190,7 +195,7 @@ impl fmt::Debug for FrontendFlags {
 
 /// The value of a frontend: 8 bytes.
 #[repr(C)]
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Frontend {
     service: u32,
     flags: FrontendFlags,

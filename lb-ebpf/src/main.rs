@@ -2,21 +2,28 @@
 //! verdict; what a hook does to a dial or a datagram can be read there from top to bottom.
 #![no_std]
 #![no_main]
+// One load or store for each word of a packet: see `skb`.
+#![feature(asm_experimental_arch)]
 
+mod answer;
 mod config;
+mod flow;
 mod hook;
 mod maps;
+mod route;
 mod service;
+mod skb;
 mod verdict;
 
 use aya_ebpf::{
-    macros::{cgroup_sock, cgroup_sock_addr},
-    programs::{SockAddrContext, SockContext},
+    macros::{cgroup_sock, cgroup_sock_addr, classifier},
+    programs::{SockAddrContext, SockContext, TcContext},
 };
 
 use crate::hook::{
     bind,
     socket::{self, V4, V6},
+    tc,
 };
 
 /// connect(2) of an IPv4 socket.
@@ -77,6 +84,24 @@ pub fn shunt_bind4(ctx: SockContext) -> i32 {
 #[cgroup_sock(post_bind6)]
 pub fn shunt_bind6(ctx: SockContext) -> i32 {
     bind::post_bind(&ctx, bind::address_v6(&ctx))
+}
+
+/// A packet comes in by a device that leads out of the node.
+#[classifier]
+pub fn shunt_ingress(ctx: TcContext) -> i32 {
+    tc::ingress(&ctx, false)
+}
+
+/// A packet comes from a pod of this node.
+#[classifier]
+pub fn shunt_pod_in(ctx: TcContext) -> i32 {
+    tc::ingress(&ctx, true)
+}
+
+/// A packet goes out by either kind of device.
+#[classifier]
+pub fn shunt_egress(ctx: TcContext) -> i32 {
+    tc::egress(&ctx)
 }
 
 /// A panic that could be reached would make the verifier refuse the program: this is never run.

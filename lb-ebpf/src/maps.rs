@@ -1,18 +1,21 @@
 //! Every map, and every access to one. Who writes, what full means and what survives stands above each.
 //!
 //! Userspace writes `FRONTENDS`, `SERVICES`, `SLOTS`, `BACKENDS` (one writer, in an order that leaves every
-//! reference valid); the programs write the others.
+//! reference valid), `FILTER`, `RANGES` and `NODE`; the programs write the others. Those of flows are in
+//! [`flows`].
+
+pub mod flows;
 
 use aya_ebpf::{
     bindings::{BPF_ANY, BPF_F_MMAPABLE, BPF_F_NO_PREALLOC, BPF_NOEXIST},
     btf_maps::SkStorage,
     macros::{btf_map, map},
-    maps::{Array, HashMap, LruHashMap, PerCpuArray},
+    maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key},
     programs::SockAddrContext,
 };
 use lb_common::{
-    Affinity, AffinityKey, Backend, BackendId, Counter, Dialled, Frontend, FrontendKey, List, Service,
-    ServiceId, SocketFlow, SocketFlowKey,
+    Affinity, AffinityKey, Backend, BackendId, Counter, Dialled, FILTER_WORDS, FilterBit, Frontend, FrontendKey,
+    List, NodeConfig, RangeKey, RangeSet, Service, ServiceId, SocketFlow, SocketFlowKey, Addr,
 };
 
 /// Whose is this address and port? Not preallocated: it grows as it fills. Full: the newest frontend is
@@ -46,6 +49,18 @@ static SOCKET_DIALLED: SkStorage<Dialled> = SkStorage::new();
 #[map]
 static SOCKET_FLOWS: LruHashMap<SocketFlowKey, SocketFlow> = LruHashMap::with_max_entries(1 << 16, 0);
 
+/// May a packet be ours? Mapped into userspace, which counts who set each bit. Empty: no packet is.
+#[map]
+static FILTER: Array<u64> = Array::with_max_entries(FILTER_WORDS, BPF_F_MMAPABLE);
+
+/// Is this address in that set of networks? Full: the newest Service's ranges are refused in userspace.
+#[map]
+static RANGES: LpmTrie<RangeKey, u32> = LpmTrie::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
+
+/// What the node is. Mapped into userspace; all zero until it was written: nothing is masqueraded then.
+#[map]
+static NODE: Array<NodeConfig> = Array::with_max_entries(1, BPF_F_MMAPABLE);
+
 /// By [`Counter`].
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
@@ -53,11 +68,35 @@ static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.l
 /// Adds one.
 #[inline(always)]
 pub fn count(counter: Counter) {
-    if let Some(value) = COUNTERS.get_ptr_mut(counter.index()) {
+    count_index(counter.index());
+}
+
+/// Adds one to the counter of that index.
+#[inline(always)]
+pub fn count_index(index: u32) {
+    if let Some(value) = COUNTERS.get_ptr_mut(index) {
         // SAFETY: this processor's own element, and programs of one kind don't interrupt each other on it;
         // a count lost to another kind's interrupt would be a count lost, nothing more.
         unsafe { *value += 1 };
     }
+}
+
+/// Whether a bit of the filter is set: «perhaps».
+#[inline(always)]
+pub fn is_in_filter(bit: FilterBit) -> bool {
+    FILTER.get(bit.word()).is_some_and(|word| word & bit.mask() != 0)
+}
+
+/// Whether an address is in a set of networks.
+#[inline(always)]
+pub fn is_in_range(set: RangeSet, addr: Addr) -> bool {
+    RANGES.get(Key::new(RangeKey::FULL, RangeKey::new(set, addr))).is_some()
+}
+
+/// What the node is.
+#[inline(always)]
+pub fn node() -> Option<&'static NodeConfig> {
+    NODE.get(0)
 }
 
 /// The frontend of an address, or a guard.

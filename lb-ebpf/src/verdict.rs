@@ -30,3 +30,16 @@ pub fn refuse(_ctx: &impl EbpfContext, reason: Counter) -> i32 {
     unsafe { bpf_set_retval(-errno) };
     DENY
 }
+
+/// The packet goes on, whether rewritten or not: other programs on the hook, then the kernel (`TCX_NEXT`,
+/// and `TC_ACT_UNSPEC` for a clsact filter).
+pub const PASS: i32 = -1;
+/// The packet ends here (`TC_ACT_SHOT`).
+pub const DROP: i32 = 2;
+
+/// Counts the reason and drops the packet.
+#[inline(always)]
+pub fn drop(reason: Counter) -> i32 {
+    maps::count(reason);
+    DROP
+}

@@ -3,3 +3,4 @@
 pub mod bind;
 mod sock_addr;
 pub mod socket;
+pub mod tc;

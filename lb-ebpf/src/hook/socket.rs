@@ -10,7 +10,7 @@ use super::sock_addr::{self, Form};
 pub use super::sock_addr::{V4, V6};
 use crate::{
     maps,
-    service::{affinity::now_ns, choose, lookup},
+    service::{affinity::{Client, now_ns}, choose, lookup},
     verdict::{ALLOW, refuse},
 };
 
@@ -116,7 +116,7 @@ pub fn peer_name<F: Form>(ctx: &SockAddrContext) -> i32 {
 #[inline(always)]
 fn choose_flow(frontend: &Frontend, netns: u64) -> Result<SocketFlow, Counter> {
     let local = frontend.flags().has(FrontendFlags::INSIDE_LOCAL);
-    let choice = choose::choose(frontend.service(), local, netns)?;
+    let choice = choose::choose(frontend.service(), local, &Client::Namespace(netns))?;
     let backend = choice.backend;
     Ok(SocketFlow::new(backend.addr(), backend.port(), choice.id, backend.generation(), now_ns()))
 }

@@ -1,10 +1,28 @@
 //! Session affinity (AFF-01 to AFF-05).
 
 use aya_ebpf::helpers::generated::bpf_ktime_get_coarse_ns;
-use lb_common::{Affinity, AffinityKey, BackendFlags, Counter, List, ServiceId};
+use lb_common::{Addr, Affinity, AffinityKey, BackendFlags, Counter, List, ServiceId};
 
 use super::choose::{Choice, choose_any};
 use crate::maps;
+
+/// Who dials, as far as the hook can tell.
+pub enum Client {
+    /// By its network namespace's cookie, where it has no address yet.
+    Namespace(u64),
+    /// By its packet's source address.
+    Address(Addr),
+}
+
+impl Client {
+    #[inline(always)]
+    fn key(&self, service: ServiceId, epoch: u32) -> AffinityKey {
+        match self {
+            Self::Namespace(cookie) => AffinityKey::of_namespace(*cookie, service, epoch),
+            Self::Address(addr) => AffinityKey::of_address(*addr, service, epoch),
+        }
+    }
+}
 
 /// The backend that the client had last, if it is in the list now (`flag`) and the client is remembered
 /// still; else any, remembered from now on. Each new flow begins the timeout anew (AFF-02).
@@ -15,10 +33,10 @@ pub fn choose(
     seconds: u32,
     flag: BackendFlags,
     list: List,
-    netns: u64,
+    client: &Client,
 ) -> Result<Choice, Counter> {
     let now = now_ns();
-    let key = AffinityKey::of_namespace(netns, service, epoch);
+    let key = client.key(service, epoch);
     let remembered = maps::lookup_affinity(&key);
     let choice = match remembered.and_then(|affinity| recall(&affinity, service, seconds, flag, now)) {
         Some(choice) => choice,

@@ -3,7 +3,7 @@
 use aya_ebpf::helpers::bpf_get_prandom_u32;
 use lb_common::{Backend, BackendFlags, BackendId, Counter, List, ServiceId, select};
 
-use super::affinity;
+use super::affinity::{self, Client};
 use crate::maps;
 
 /// A backend and its id.
@@ -16,9 +16,9 @@ pub struct Choice {
 }
 
 /// Chooses for a new flow to `service` from the local list or the cluster list: the backend that the client
-/// in namespace `netns` had last, where there is affinity and it is still in the list, else any (LBA-01).
+/// had last, where there is affinity and it is still in the list, else any (LBA-01).
 #[inline(always)]
-pub fn choose(service: ServiceId, local: bool, netns: u64) -> Result<Choice, Counter> {
+pub fn choose(service: ServiceId, local: bool, client: &Client) -> Result<Choice, Counter> {
     let list = maps::lookup_list(service, local).unwrap_or(List::EMPTY);
     if list.is_empty() {
         return Err(why_empty(service, local));
@@ -28,7 +28,7 @@ pub fn choose(service: ServiceId, local: bool, netns: u64) -> Result<Choice, Cou
         return choose_any(list);
     }
     let flag = if local { BackendFlags::IN_LOCAL } else { BackendFlags::IN_CLUSTER };
-    affinity::choose(service, epoch, seconds, flag, list, netns)
+    affinity::choose(service, epoch, seconds, flag, list, client)
 }
 
 /// Any backend of the list, each as likely as another.

@@ -26,8 +26,8 @@ pub fn lookup_from_socket(netns: u64, addr: Addr, port: Port, proto: Proto) -> F
     let addr = if own_host { addr.loopback() } else { addr };
     let Some(frontend) = maps::lookup_frontend(&FrontendKey::new(addr, port, proto)) else {
         return match maps::lookup_frontend(&FrontendKey::address_guard(addr)) {
-            Some(_) => Found::Refused(Counter::UnknownPort),
-            None => Found::NotOurs,
+            Some(guard) if !guard.flags().has(FrontendFlags::PING_ONLY) => Found::Refused(Counter::UnknownPort),
+            _ => Found::NotOurs,
         };
     };
     let refused =
