@@ -157,7 +157,13 @@ impl Hammer {
 
 /// Starts to send as many packets as fast as can be, each from another source from `first_source` on: `syn` or
 /// `udp`. It ends by itself.
-pub fn flood(place: &impl Inside, kind: &str, targets: &[String], count: u32, first_source: &str) -> Result<Process> {
+pub fn flood(
+    place: &impl Inside,
+    kind: &str,
+    targets: &[String],
+    count: u32,
+    first_source: &str,
+) -> Result<Process> {
     let mut command = place.place().peer()?;
     command.args(["flood", kind]).args(targets).arg(format!("--count={count}"));
     command.arg(format!("--first-source={first_source}"));

@@ -34,7 +34,8 @@ impl Collecting {
     pub(super) fn begin(tables: Option<FlowTables>) -> std::io::Result<Self> {
         let (rounds, mut asked) = mpsc::channel(1);
         let (found_sender, found) = mpsc::channel(1);
-        let begun = Self { rounds, found, is_busy: tables.is_none(), idle: BTreeSet::new(), interval: INTERVAL };
+        let begun =
+            Self { rounds, found, is_busy: tables.is_none(), idle: BTreeSet::new(), interval: INTERVAL };
         let Some(mut tables) = tables else {
             return Ok(begun);
         };

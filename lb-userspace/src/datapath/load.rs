@@ -194,7 +194,8 @@ fn ensure<M>(
     if path.exists() {
         return Ok(());
     }
-    let map = create().map_err(|source| DatapathError::Map { what: "create", map: name.to_owned(), source })?;
+    let map =
+        create().map_err(|source| DatapathError::Map { what: "create", map: name.to_owned(), source })?;
     pin(map, path.clone()).map_err(|error| DatapathError::Pin {
         what: "make",
         path,

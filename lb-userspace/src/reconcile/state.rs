@@ -270,10 +270,7 @@ impl State {
             }
             Op::SetFilter(_) | Op::ClearFilter(_) => self.filter.done(op),
             Op::PutRange(_) | Op::RemoveRange(_) => self.ranges.done(op),
-            Op::PutBackend(..)
-            | Op::PutSlots(..)
-            | Op::PutService(..)
-            | Op::PutNode(_) => {}
+            Op::PutBackend(..) | Op::PutSlots(..) | Op::PutService(..) | Op::PutNode(_) => {}
         }
     }
 

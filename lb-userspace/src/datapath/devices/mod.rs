@@ -21,8 +21,8 @@ use crate::node::devices::{Device, Role};
 use crate::reconcile::chain;
 
 pub use clsact::remove_filters;
-pub use record::{DeviceStatus, HookState, device_statuses};
 use record::Records;
+pub use record::{DeviceStatus, HookState, device_statuses};
 pub use tcx::has_fib_source;
 
 /// A hook of a device.

@@ -170,10 +170,6 @@ const NO_KEY: FlowKey = FlowKey::new(
 const NO_FLOW: Flow = Flow::new(
     &NO_KEY,
     lb_common::FlowFlags::empty(),
-    lb_common::Owner {
-        backend: BackendId::NONE,
-        generation: 0,
-        service: lb_common::ServiceId::NONE,
-    },
+    lb_common::Owner { backend: BackendId::NONE, generation: 0, service: lb_common::ServiceId::NONE },
     Moment::from_ns(0),
 );

@@ -197,7 +197,8 @@ fn steps() -> impl Strategy<Value = Vec<(u8, Option<Wanted>)>> {
 fn make(number: u8, wanted: &Wanted) -> ServiceTable {
     let (endpoints, node_port, affinity_seconds) = wanted;
     let source_ranges = node_port.map(|port| vec![packets::net(&format!("192.0.2.{}/32", port % 256))]);
-    let table = ServiceTable { affinity_seconds: *affinity_seconds, source_ranges, ..table(number, endpoints) };
+    let table =
+        ServiceTable { affinity_seconds: *affinity_seconds, source_ranges, ..table(number, endpoints) };
     node_port.map_or(table.clone(), |port| with_node_port(table, port))
 }
 

@@ -19,7 +19,8 @@ pub(super) fn ranges(reconciler: &Reconciler<Memory>) -> BTreeSet<(FrontendKey, 
     let store = reconciler.store();
     let of = |range: &Range| {
         let frontends = store.frontends.iter();
-        let frontends = frontends.filter(|(_, frontend)| RangeSet::sources(frontend.service()) == range.key.set());
+        let frontends =
+            frontends.filter(|(_, frontend)| RangeSet::sources(frontend.service()) == range.key.set());
         let (addr, prefix_len) = (range.key.addr(), range.prefix_len);
         frontends.map(move |(key, _)| (*key, addr, prefix_len)).collect::<Vec<_>>()
     };
