@@ -3,11 +3,14 @@
 //! A source translates what it sees into [`crate::model`] and sends what changed. It alone knows Kubernetes'
 //! types. Whatever it can't read, it says; what it said before stays in force meanwhile.
 
+pub mod kubernetes;
 pub mod manifest;
 mod problem;
 pub mod translate;
 
 pub use problem::{ObjectRef, Problem};
+
+use ipnet::IpNet;
 
 use crate::model::Change;
 
@@ -19,6 +22,8 @@ pub struct SourceEvent {
     pub changes: Vec<Change>,
     /// Everything that is wrong now, whether it was said before or not.
     pub problems: Vec<Problem>,
+    /// Where ClusterIPs are from, where the source knows and that is news (CIP-05).
+    pub service_cidrs: Option<Vec<IpNet>>,
     /// This is the first complete picture: what it doesn't hold, isn't there. Before it nothing may be taken
     /// out of the kernel (SYN-01).
     pub first: bool,

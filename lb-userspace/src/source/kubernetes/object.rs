@@ -1,0 +1,245 @@
+//! Objects as an API server sends them, each decoded by itself: one that can't be read spoils no list.
+//!
+//! What nobody here reads (managed fields, most annotations, the status of a Node) is never kept: it is
+//! skipped while the text is parsed.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use crate::model::ObjectName;
+
+/// A kind of object that is followed.
+pub(super) trait Kind:
+    k8s_openapi::Resource + DeserializeOwned + Clone + fmt::Debug + Send + 'static
+{
+    /// The fields that are read, besides `metadata`.
+    const FIELDS: &'static [&'static str];
+    /// Every cluster has one: the API server makes `default/kubernetes` again wherever it is missing.
+    const IS_NEVER_EMPTY: bool;
+}
+
+impl Kind for Service {
+    const FIELDS: &'static [&'static str] = &["spec", "status"];
+    const IS_NEVER_EMPTY: bool = true;
+}
+
+impl Kind for EndpointSlice {
+    const FIELDS: &'static [&'static str] = &["addressType", "endpoints", "ports"];
+    const IS_NEVER_EMPTY: bool = true;
+}
+
+impl Kind for Node {
+    const FIELDS: &'static [&'static str] = &["spec"];
+    const IS_NEVER_EMPTY: bool = false;
+}
+
+impl Kind for ServiceCIDR {
+    const FIELDS: &'static [&'static str] = &["spec"];
+    const IS_NEVER_EMPTY: bool = false;
+}
+
+/// The fields of `metadata` that are read.
+const METADATA: &[&str] =
+    &["name", "namespace", "uid", "resourceVersion", "labels", "creationTimestamp", "deletionTimestamp"];
+
+/// Why an object can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Undecodable {
+    /// As in `spec.ports[0].port`; `None` where it is the object as a whole.
+    pub(super) field: Option<String>,
+    /// What is wrong.
+    pub(super) message: String,
+}
+
+/// An object that was sent, whether it can be read or not.
+#[derive(Debug, Clone)]
+pub(super) struct Seen<T> {
+    /// Only the name, the namespace and the version.
+    metadata: ObjectMeta,
+    pub(super) object: Result<T, Undecodable>,
+}
+
+impl<T> Seen<T> {
+    /// What it is known by, the namespace empty where its kind has none; `None` where it doesn't say.
+    pub(super) fn name(&self) -> Option<ObjectName> {
+        let name = self.metadata.name.as_deref().filter(|name| !name.is_empty())?;
+        Some(ObjectName::new(self.metadata.namespace.as_deref().unwrap_or_default(), name))
+    }
+}
+
+impl<T: Kind> Seen<T> {
+    fn new(mut fields: Map<String, Value>) -> Self {
+        let text = |name: &str| {
+            let value = fields.get("metadata").and_then(|metadata| metadata.get(name));
+            value.and_then(Value::as_str).map(str::to_owned)
+        };
+        let metadata = ObjectMeta {
+            name: text("name"),
+            namespace: text("namespace"),
+            resource_version: text("resourceVersion"),
+            ..ObjectMeta::default()
+        };
+        fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        let object = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+            let path = error.path().to_string();
+            Undecodable { field: Some(path).filter(|path| path != "."), message: error.inner().to_string() }
+        });
+        Self { metadata, object }
+    }
+}
+
+impl<T: Kind> kube::Resource for Seen<T> {
+    type DynamicType = ();
+    type Scope = T::Scope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        T::KIND.into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        T::GROUP.into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        T::VERSION.into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        T::URL_PATH_SEGMENT.into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
+
+impl<'de, T: Kind> Deserialize<'de> for Seen<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let fields = deserializer.deserialize_map(Fields(PhantomData::<T>))?;
+        Ok(Self::new(fields))
+    }
+}
+
+/// Takes the fields of an object that are read, whatever they hold.
+struct Fields<T>(PhantomData<T>);
+
+impl<'de, T: Kind> Visitor<'de> for Fields<T> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a {}", T::KIND)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if key == "metadata" {
+                fields.insert(key, map.next_value_seed(Metadata)?);
+            } else if T::FIELDS.contains(&key.as_str()) {
+                fields.insert(key, map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        if fields.is_empty() {
+            return Err(A::Error::custom(format_args!("not a {}: it has none of its fields", T::KIND)));
+        }
+        Ok(fields)
+    }
+}
+
+struct Metadata;
+
+impl<'de> DeserializeSeed<'de> for Metadata {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Metadata {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("metadata")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            if METADATA.contains(&key.as_str()) {
+                fields.insert(key, map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(value: &Value) -> Seen<Service> {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    #[test]
+    fn an_object_that_is_right_is_read_without_what_nobody_reads() {
+        let service = seen(&json!({
+            "metadata": {
+                "name": "web", "namespace": "default", "resourceVersion": "7", "labels": {"a": "b"},
+                "managedFields": [{"manager": "kubectl", "fieldsV1": {"f:spec": {}}}],
+                "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "long"},
+            },
+            "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 80}]},
+        }));
+        assert_eq!(service.name(), Some(ObjectName::new("default", "web")));
+        let object = service.object.unwrap();
+        assert_eq!(object.metadata.managed_fields, None);
+        assert_eq!(object.metadata.annotations, None);
+        assert_eq!(object.metadata.labels.unwrap()["a"], "b");
+        assert_eq!(object.spec.unwrap().cluster_ip.as_deref(), Some("10.96.0.10"));
+    }
+
+    #[test]
+    fn an_object_that_is_wrong_keeps_its_name_and_says_its_field() {
+        let service = seen(&json!({
+            "metadata": {"name": "web", "namespace": "default", "resourceVersion": "7"},
+            "spec": {"ports": [{"port": 80}, {"port": "https"}]},
+        }));
+        assert_eq!(service.name(), Some(ObjectName::new("default", "web")));
+        let undecodable = service.object.unwrap_err();
+        assert_eq!(undecodable.field.as_deref(), Some("spec.ports[1].port"));
+        assert!(undecodable.message.contains("https"), "{}", undecodable.message);
+    }
+
+    #[test]
+    fn one_wrong_object_spoils_no_list() {
+        let list: Vec<Seen<Service>> = serde_json::from_value(json!([
+            {"metadata": {"name": "a", "namespace": "default"}, "spec": "garbage"},
+            {"metadata": {"name": "b", "namespace": "default", "labels": 7}, "spec": {}},
+            {"metadata": {"name": "c", "namespace": "default"}, "spec": {}},
+        ]))
+        .unwrap();
+        let readable: Vec<bool> = list.iter().map(|seen| seen.object.is_ok()).collect();
+        assert_eq!(readable, [false, false, true]);
+    }
+}

@@ -1,0 +1,236 @@
+//! What is known of a cluster, and what of it is still to be told: news in, [`SourceEvent`]s out.
+//!
+//! No I/O, no clock. Invariants:
+//!
+//! - nothing is told before both Services and EndpointSlices were listed once (SYN-01);
+//! - an object is told to be gone only when the server said so of it, or when it is missing in a list that
+//!   was complete and in which every object had a name;
+//! - an object that can't be read stays as it was when it last could, and is a problem;
+//! - of several changes of an object between two events the last one is told.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ipnet::IpNet;
+use k8s_openapi::Resource;
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
+
+use super::follow::News;
+use super::object::Kind;
+use super::shelf::{Shelf, Taken};
+use crate::model::{Change, ObjectName};
+use crate::source::translate::{self, Ignored, Skipped, Translation};
+use crate::source::{ObjectRef, Problem, SourceEvent};
+
+/// What problems of the API as a whole are filed under.
+const API: &str = "Kubernetes API";
+
+/// Something heard.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Service(News<Service>),
+    Slice(News<EndpointSlice>),
+    Node(News<Node>),
+    Cidr(News<ServiceCIDR>),
+    /// Why no server answers; `None` when one does again.
+    Trouble(Option<String>),
+}
+
+/// What a change is of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Subject {
+    Service(ObjectName),
+    Slice(ObjectName),
+    Zone,
+}
+
+/// What a problem is of: an object, or a kind as a whole.
+type Place = (&'static str, Option<ObjectName>);
+
+/// Everything known, and everything to be told.
+#[derive(Debug, Default)]
+pub(super) struct Picture {
+    services: Shelf,
+    slices: Shelf,
+    nodes: Shelf,
+    cidrs: Shelf,
+    zone: Option<String>,
+    networks: BTreeMap<ObjectName, Vec<IpNet>>,
+    problems: BTreeMap<Place, Problem>,
+    changes: BTreeMap<Subject, Change>,
+    /// The networks, or the problems, are others than were told.
+    has_networks: bool,
+    has_problems: bool,
+    /// The first complete picture was told.
+    is_told: bool,
+    /// The node was waited for long enough.
+    is_impatient: bool,
+}
+
+impl Picture {
+    /// Takes in what was heard.
+    pub(super) fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Service(news) => {
+                let taken = self.services.take(news);
+                self.settle(taken, Self::put_service);
+            }
+            Heard::Slice(news) => {
+                let taken = self.slices.take(news);
+                self.settle(taken, Self::put_slice);
+            }
+            Heard::Node(news) => {
+                let taken = self.nodes.take(news);
+                self.settle(taken, Self::put_node);
+            }
+            Heard::Cidr(news) => {
+                let taken = self.cidrs.take(news);
+                self.settle(taken, Self::put_cidr);
+            }
+            Heard::Trouble(why) => self.put_problem((API, None), why.map(|why| Problem::of_file(API, why))),
+        }
+    }
+
+    /// Whether both Services and EndpointSlices were listed, and only the node keeps the first picture from
+    /// being told.
+    pub(super) fn waits_for_node(&self) -> bool {
+        !self.is_told && self.is_complete() && !self.nodes.is_answered() && !self.is_impatient
+    }
+
+    /// The first picture may be told without the node: its zone follows when it is known.
+    pub(super) fn stop_waiting_for_node(&mut self) {
+        self.is_impatient = true;
+    }
+
+    /// Whether there is something to be told.
+    pub(super) fn has_news(&self) -> bool {
+        let has_changes = self.has_networks || !self.changes.is_empty();
+        self.has_problems || self.is_first() || (self.is_told && has_changes)
+    }
+
+    /// What is to be told now, if anything.
+    pub(super) fn event(&mut self) -> Option<SourceEvent> {
+        if !self.has_news() {
+            return None;
+        }
+        let first = self.is_first();
+        self.is_told |= first;
+        self.has_problems = false;
+        let mut event = SourceEvent { first, ..SourceEvent::default() };
+        event.problems = self.problems.values().cloned().collect();
+        if self.is_told {
+            event.changes = std::mem::take(&mut self.changes).into_values().collect();
+            if std::mem::take(&mut self.has_networks) {
+                let networks: BTreeSet<IpNet> = self.networks.values().flatten().copied().collect();
+                event.service_cidrs = Some(networks.into_iter().collect());
+            }
+        }
+        Some(event)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.services.is_listed() && self.slices.is_listed()
+    }
+
+    fn is_first(&self) -> bool {
+        !self.is_told && self.is_complete() && !self.waits_for_node()
+    }
+
+    /// Puts what an object is, or `None` for one that is no more; and problems where they belong.
+    fn settle<T: Kind>(&mut self, taken: Taken<T>, put: fn(&mut Self, &ObjectName, Option<&T>)) {
+        match taken {
+            Taken::Nothing => {}
+            Taken::Is(name, object) => {
+                put(self, &name, Some(&object));
+                self.put_problem((T::KIND, Some(name)), None);
+            }
+            Taken::Unreadable(name, why) => {
+                let object = name.clone().map(|name| object_ref(T::KIND, name));
+                let problem = Problem { object, field: why.field, ..Problem::of_file(API, why.message) };
+                self.put_problem((T::KIND, name), Some(problem));
+            }
+            Taken::Gone(name) => {
+                put(self, &name, None);
+                self.put_problem((T::KIND, Some(name)), None);
+            }
+            Taken::Listed(gone) => {
+                for name in gone {
+                    put(self, &name, None);
+                    self.put_problem((T::KIND, Some(name)), None);
+                }
+                self.put_problem((T::KIND, None), None);
+            }
+            Taken::Failing(why) => {
+                let message = format!("{} objects: {why}", T::KIND);
+                self.put_problem((T::KIND, None), Some(Problem::of_file(API, message)));
+            }
+        }
+    }
+
+    fn put_service(&mut self, name: &ObjectName, service: Option<&Service>) {
+        let service = service.and_then(|service| told(Service::KIND, name, translate::service(service)));
+        let gone = || Change::ServiceGone(name.clone());
+        let change = service.map_or_else(gone, |service| Change::Service(Box::new(service)));
+        self.changes.insert(Subject::Service(name.clone()), change);
+    }
+
+    fn put_slice(&mut self, name: &ObjectName, slice: Option<&EndpointSlice>) {
+        let slice = slice.and_then(|slice| told(EndpointSlice::KIND, name, translate::endpoint_slice(slice)));
+        let gone = || Change::SliceGone(name.clone());
+        let change = slice.map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
+        self.changes.insert(Subject::Slice(name.clone()), change);
+    }
+
+    /// A node that is no more is where it was, as long as it serves.
+    fn put_node(&mut self, _: &ObjectName, node: Option<&Node>) {
+        let Some(zone) = node.map(translate::zone).filter(|zone| *zone != self.zone) else { return };
+        self.zone.clone_from(&zone);
+        self.changes.insert(Subject::Zone, Change::Zone(zone));
+    }
+
+    /// Several may name the same network: it is one as long as one of them does (CIP-05).
+    fn put_cidr(&mut self, name: &ObjectName, cidr: Option<&ServiceCIDR>) {
+        let spec = cidr.and_then(|cidr| cidr.spec.as_ref());
+        let texts = spec.and_then(|spec| spec.cidrs.as_deref()).unwrap_or_default();
+        let networks: Vec<IpNet> = texts.iter().filter_map(|text| translate::parse_network(text)).collect();
+        let before = self.networks.get(name).map(Vec::as_slice).unwrap_or_default();
+        if before != networks {
+            self.has_networks = true;
+            self.networks.insert(name.clone(), networks);
+        }
+    }
+
+    fn put_problem(&mut self, place: Place, problem: Option<Problem>) {
+        if self.problems.get(&place) == problem.as_ref() {
+            return;
+        }
+        self.has_problems = true;
+        match problem {
+            Some(problem) => _ = self.problems.insert(place, problem),
+            None => _ = self.problems.remove(&place),
+        }
+    }
+}
+
+/// What an object is to the model, if anything; what of it is left out is said.
+fn told<T>(kind: &str, name: &ObjectName, translated: Result<Translation<T>, Skipped>) -> Option<T> {
+    match translated {
+        Ok(Translation { value, ignored }) => {
+            for Ignored { field, message } in ignored {
+                tracing::warn!("{kind} {name}: {field}: {message}; it is left out");
+            }
+            Some(value)
+        }
+        Err(skipped) => {
+            if skipped.is_surprising() {
+                tracing::warn!("{kind} {name} is not served: {skipped}");
+            }
+            None
+        }
+    }
+}
+
+fn object_ref(kind: &str, name: ObjectName) -> ObjectRef {
+    ObjectRef { kind: kind.to_owned(), namespace: name.namespace, name: name.name }
+}
