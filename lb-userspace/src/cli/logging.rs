@@ -15,8 +15,11 @@ pub(super) struct Logging {
 impl Logging {
     /// Begins to log. aya says by a log line only when the kernel refuses an object's BTF: that is heard too.
     pub(super) fn begin(&self) -> anyhow::Result<()> {
+        // What the client of the API says is said again, better, by whoever called it; and it logs whole
+        // answers that it doesn't understand.
+        let filter = format!("kube_client=off,kube_runtime=off,{}", self.log);
         let filter =
-            EnvFilter::try_new(&self.log).map_err(|error| anyhow::anyhow!("--log {}: {error}", self.log))?;
+            EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("--log {}: {error}", self.log))?;
         tracing_subscriber::fmt()
             .with_env_filter(filter)
             .with_writer(std::io::stderr)

@@ -8,6 +8,7 @@ mod logging;
 mod packets;
 mod run;
 mod services;
+mod source;
 mod status;
 
 use std::io;
@@ -67,14 +68,9 @@ struct PinDir {
 #[derive(Debug, clap::Args)]
 struct Allocation {
     /// Where ClusterIPs are allocated from: one CIDR of each family at most, comma-separated. The first one's
-    /// family is that of Services which don't say.
-    #[arg(
-        long,
-        env = "SHUNT_SERVICE_CIDR",
-        value_name = "CIDR",
-        value_delimiter = ',',
-        default_value = "10.96.0.0/12,fd00:10:96::/112"
-    )]
+    /// family is that of Services which don't say. [default: the ServiceCIDRs of the cluster; with a
+    /// directory of manifests 10.96.0.0/12,fd00:10:96::/112]
+    #[arg(long, env = "SHUNT_SERVICE_CIDR", value_name = "CIDR", value_delimiter = ',')]
     service_cidr: Vec<IpNet>,
 
     /// Where node ports are allocated from.
@@ -84,7 +80,19 @@ struct Allocation {
 
 impl Allocation {
     fn config(&self, node_name: Option<String>) -> Result<Config, ConfigError> {
-        Config::new(&self.service_cidr, self.node_port_range, node_name)
+        Config::new(&self.service_cidrs(), self.node_port_range, node_name)
+    }
+
+    /// Whether the flag was given.
+    fn names_service_cidrs(&self) -> bool {
+        !self.service_cidr.is_empty()
+    }
+
+    fn service_cidrs(&self) -> Vec<IpNet> {
+        if self.names_service_cidrs() {
+            return self.service_cidr.clone();
+        }
+        Config::default().service_cidrs().to_vec()
     }
 }
 

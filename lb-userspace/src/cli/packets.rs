@@ -79,7 +79,7 @@ impl PacketPath {
         PathFacts {
             node_ips: node_ips.to_vec(),
             cluster_cidrs: cluster_cidrs.to_vec(),
-            service_cidrs: allocation.service_cidr.clone(),
+            service_cidrs: allocation.service_cidrs(),
             node_ports: PortRange::new(node_ports.first, node_ports.last),
             vip_ping: !self.no_vip_ping,
             fib_source: datapath::has_fib_source(),
@@ -97,18 +97,29 @@ pub(super) struct Devices {
     pub(super) hooks: DeviceHooks,
     pub(super) rules: DeviceRules,
     pub(super) path: PathFacts,
+    /// The devices of the node, as they were last heard of.
+    pub(super) links: Option<Vec<Link>>,
 }
 
 impl Devices {
     /// Attaches to these devices of the node, says what is new, and returns what the packet path is to know
     /// of the node then.
-    pub(super) fn follow(&mut self, links: &[Link]) -> NodePath {
+    pub(super) fn follow(&mut self, links: Vec<Link>) -> NodePath {
+        let links = self.links.insert(links);
         let devices = self.rules.choose(links);
         match self.hooks.apply(&devices) {
             Ok(changed) => changed.iter().for_each(tell),
             Err(error) => tracing::error!("devices are not followed: {:#}", anyhow::Error::from(error)),
         }
         path(&self.path, links, &devices, local_ports())
+    }
+
+    /// Takes where ClusterIPs are from, and returns what the packet path is to know of the node then; nothing
+    /// where its devices are not known yet.
+    pub(super) fn put_service_cidrs(&mut self, cidrs: &[IpNet]) -> Option<NodePath> {
+        self.path.service_cidrs = cidrs.to_vec();
+        let links = self.links.as_ref()?;
+        Some(path(&self.path, links, &self.rules.choose(links), local_ports()))
     }
 }
 

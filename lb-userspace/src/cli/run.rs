@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::collect::Collecting;
 use super::logging::Logging;
 use super::packets::{Devices, PacketPath};
+use super::source::SourceArgs;
 use super::{Allocation, PinDir};
 use crate::datapath::{self, Datapath, FlowTables, KernelStore, Pins};
 use crate::engine::{Engine, Event, Report};
@@ -23,7 +24,6 @@ use crate::model::NodeFacts;
 use crate::node;
 use crate::node::links::Link;
 use crate::reconcile::{Reconciler, Refusal};
-use crate::source::manifest::{self, WatchError};
 use crate::source::{Problem, SourceEvent};
 
 /// Serve Services on this machine.
@@ -33,13 +33,8 @@ use crate::source::{Problem, SourceEvent};
 /// force. When it ends, Services go on being served as they are; `shunt cleanup` takes them out.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Directory of manifests to serve: every *.yaml, *.yml and *.json in it.
-    ///
-    /// Services, EndpointSlices, Pods and Nodes are read. What an API server would do is done here: addresses
-    /// and node ports are allocated, endpoints are derived from the Pods that a selector finds. The directory
-    /// is watched; a file that is wrong is reported, and what it said before goes on being served.
-    #[arg(long, env = "SHUNT_MANIFESTS", value_name = "DIR")]
-    manifests: PathBuf,
+    #[command(flatten)]
+    source: SourceArgs,
 
     /// Name of this node, as Pods and EndpointSlices name it [default: the host name]
     #[arg(long, env = "SHUNT_NODE_NAME", value_name = "NAME")]
@@ -56,10 +51,6 @@ pub(super) struct Args {
 
     #[command(flatten)]
     pins: PinDir,
-
-    /// File that remembers allocated addresses and node ports, so that each Service keeps its own.
-    #[arg(long, env = "SHUNT_STATE_FILE", value_name = "FILE", default_value = "/var/lib/shunt/state.json")]
-    state_file: PathBuf,
 
     #[command(flatten)]
     allocation: Allocation,
@@ -90,13 +81,14 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let node_name = args.node_name.clone().unwrap_or_else(node::host_name);
-    let config = args.allocation.config(Some(node_name.clone()))?;
+    let source = args.source.source(&node_name, &args.allocation).await?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
     let options =
         datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
     let Datapath { store, devices: hooks, adopted_maps, lock } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,
+        source = source.name(),
         cgroup = %options.cgroup.display(),
         pins = %options.pin_dir.display(),
         adopted_maps,
@@ -113,7 +105,11 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let rules = args.packets.rules(&args.cluster_cidr);
     let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
     let path = args.packets.path(&args.node_ips, &args.cluster_cidr, &args.allocation);
-    let devices = Devices { hooks, rules, path };
+    let mut devices = Devices { hooks, rules, path, links: None };
+    let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
+    if takes_service_cidrs {
+        devices.path.service_cidrs = vec![];
+    }
     let flows = FlowTables::open(&Pins::in_directory(&options.pin_dir))?;
     let flows = Collecting::begin(flows).context("cannot start a thread")?;
     let (link_sender, links) = mpsc::channel(4);
@@ -123,9 +119,9 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     if args.node_ips.is_empty() {
         node::addresses::watch(node_sender.clone()).await?;
     }
-    let (sender, events) = mpsc::channel(64);
-    let source = tokio::spawn(manifest::watch(args.manifests, config, Some(args.state_file), sender));
-    let result = turn(engine, devices, Inputs { links, node: node_events, events, flows, source }).await;
+    let (events, source) = source.start();
+    let inputs = Inputs { links, node: node_events, events, flows, source, takes_service_cidrs };
+    let result = turn(engine, devices, inputs).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
     drop(lock);
@@ -138,7 +134,9 @@ struct Inputs {
     node: mpsc::Receiver<Event>,
     events: mpsc::Receiver<SourceEvent>,
     flows: Collecting,
-    source: JoinHandle<Result<(), WatchError>>,
+    source: JoinHandle<anyhow::Result<()>>,
+    /// Where ClusterIPs are from is what the source says.
+    takes_service_cidrs: bool,
 }
 
 /// Turns until told to stop, or until the source is at an end.
@@ -147,7 +145,7 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs { mut links, mut node, mut events, mut flows, mut source } = inputs;
+    let Inputs { mut links, mut node, mut events, mut flows, mut source, takes_service_cidrs } = inputs;
     let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -159,11 +157,11 @@ async fn turn(
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             ended = &mut source => {
-                ended.context("the manifest source broke off")??;
+                ended.context("the source broke off")??;
                 break;
             }
             Some(links) = links.recv() => {
-                engine.put_node(devices.follow(&links)).iter().for_each(tell_refusal);
+                engine.put_node(devices.follow(links)).iter().for_each(tell_refusal);
                 continue;
             }
             Some(event) = node.recv() => event,
@@ -185,6 +183,10 @@ async fn turn(
         };
         if let Event::Source(event) = &event {
             tell_problems(&mut problems, &event.problems);
+            if let Some(cidrs) = event.service_cidrs.as_ref().filter(|_| takes_service_cidrs) {
+                let node = devices.put_service_cidrs(cidrs);
+                node.into_iter().flat_map(|node| engine.put_node(node)).for_each(|why| tell_refusal(&why));
+            }
         }
         let was_synced = engine.is_synced();
         if let Some(report) = engine.handle(event) {
