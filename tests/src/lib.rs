@@ -9,6 +9,7 @@
 //! process that made it; what was made is gone when the last handle is dropped, also after a panic, and
 //! what a killed process left is swept up by the next one.
 
+pub mod apiserver;
 mod attached;
 mod cgroup;
 pub mod check;

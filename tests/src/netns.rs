@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -49,18 +49,19 @@ impl Netns {
 
     /// Runs `f` on a thread of its own that is in this namespace. Its cgroup stays that of the process.
     pub(crate) fn within<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
-        let path = self.path();
-        let netns = File::open(&path).with_context(|| format!("open {}", path.display()))?;
-        thread::scope(|scope| {
-            let thread = scope.spawn(|| setns(netns, CloneFlags::CLONE_NEWNET).map(|()| f()));
-            thread.join().map_err(|_| anyhow!("a thread in {} panicked", self.name))
-        })?
-        .with_context(|| format!("enter {}", path.display()))
+        within(&self.name, f)
     }
+}
 
-    fn path(&self) -> PathBuf {
-        Path::new(DIR).join(&self.name)
-    }
+/// Runs `f` on a thread of its own that is in the namespace of that name.
+pub(crate) fn within<T: Send>(name: &str, f: impl FnOnce() -> T + Send) -> Result<T> {
+    let path = Path::new(DIR).join(name);
+    let netns = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| setns(netns, CloneFlags::CLONE_NEWNET).map(|()| f()));
+        thread.join().map_err(|_| anyhow!("a thread in {name} panicked"))
+    })?
+    .with_context(|| format!("enter {}", path.display()))
 }
 
 impl Drop for Netns {

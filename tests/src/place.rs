@@ -2,10 +2,13 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+
+use crate::netns;
 
 /// A network namespace and a cgroup.
 #[derive(Debug, Clone)]
@@ -40,6 +43,12 @@ impl Place {
     #[must_use]
     pub fn in_netns(&self, other: &Self) -> Self {
         Self { name: other.name.clone(), netns: other.netns.clone(), cgroup: self.cgroup.clone() }
+    }
+
+    /// A socket of this process that listens here; it stays here whoever accepts.
+    pub fn listen(&self, address: SocketAddr) -> Result<TcpListener> {
+        let listener = netns::within(&self.netns, || TcpListener::bind(address))?;
+        listener.with_context(|| format!("listen on {address} in {}", self.name))
     }
 
     /// A command that runs here.
