@@ -23,6 +23,7 @@ mod place;
 mod process;
 mod serve;
 mod shunt;
+mod slice;
 mod sweep;
 pub mod wire;
 
@@ -33,3 +34,4 @@ pub use place::{Inside, Place, programs_dir};
 pub use process::Process;
 pub use serve::{Serve, serve};
 pub use shunt::{Options, Shunt, shunt_program};
+pub use slice::{EndpointSlice, slice};

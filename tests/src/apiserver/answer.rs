@@ -55,7 +55,7 @@ pub(super) async fn answer(
             query: pairs,
             authorization: authorization.map(str::to_owned),
         });
-        state.take_fault()
+        state.take_fault(target.as_ref().map(|target| target.resource.plural))
     };
     match &fault {
         Some(Fault::Status(code)) => return Ok(refusal(&Refusal(*code, "out of order".to_owned()))),
@@ -125,8 +125,9 @@ fn list(
     let limit = limit.unwrap_or(usize::MAX).min(state.features.page);
     let mut rest = match query.get("continue").filter(|token| !token.is_empty()) {
         Some(token) => {
-            let expired = || Refusal(410, "The provided continue parameter is too old".to_owned());
-            state.store.take_rest(token).ok_or_else(expired)?
+            let rest = state.store.take_rest(token).filter(|_| state.forgotten_pages == 0);
+            state.forgotten_pages = state.forgotten_pages.saturating_sub(1);
+            rest.ok_or_else(|| Refusal(410, "The provided continue parameter is too old".to_owned()))?
         }
         None => {
             let mut items = state.store.all(target.resource, target.namespace.as_deref());

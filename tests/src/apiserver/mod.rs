@@ -146,13 +146,25 @@ impl ApiServer {
 
     /// Every request fails so from now on.
     pub fn fail(&self, fault: Fault) {
-        self.shared.change(|state| (state.fault, state.fault_count) = (Some(fault), None));
+        self.shared.change(|state| {
+            (state.fault, state.fault_count, state.fault_of) = (Some(fault), None, None);
+        });
+    }
+
+    /// Every request for objects of a kind fails so from now on.
+    pub fn fail_for(&self, kind: &str, fault: Fault) {
+        let plural = resource::of_kind(kind).map(|resource| resource.plural);
+        self.shared.change(|state| {
+            (state.fault, state.fault_count, state.fault_of) = (Some(fault), None, plural);
+        });
     }
 
     /// The next requests fail so.
     pub fn fail_times(&self, count: usize, fault: Fault) {
         let fault = Some(fault).filter(|_| count > 0);
-        self.shared.change(|state| (state.fault, state.fault_count) = (fault, Some(count)));
+        self.shared.change(|state| {
+            (state.fault, state.fault_count, state.fault_of) = (fault, Some(count), None);
+        });
     }
 
     /// Nothing fails from now on.
@@ -168,6 +180,32 @@ impl ApiServer {
     /// Sends a bookmark on every watch.
     pub fn bookmark(&self) {
         self.shared.change(|state| state.bookmarks += 1);
+    }
+
+    /// Ends every watch, as a server does when its time is over.
+    pub fn end_watches(&self) {
+        self.shared.change(|state| state.ends += 1);
+    }
+
+    /// Waits until every watch under way has told everything.
+    pub fn wait_until_told(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            {
+                let state = self.shared.read();
+                let now = (state.store.version(), state.bookmarks);
+                if state.told.values().all(|told| *told == now) {
+                    return Ok(());
+                }
+                ensure!(Instant::now() < deadline, "at {now:?}, the watches have told {:?}", state.told);
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    /// For the next pages but the first of a list, the list is forgotten.
+    pub fn forget_pages(&self, count: usize) {
+        self.shared.change(|state| state.forgotten_pages = count);
     }
 
     /// Sends a line on every watch, whatever it is.
@@ -199,9 +237,8 @@ impl ApiServer {
     /// Waits until the requests are so.
     pub fn wait_for(&self, wanted: impl Fn(&[Request]) -> bool) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
-        while !wanted(&self.shared.read().requests) {
-            let requests = self.requests();
-            ensure!(Instant::now() < deadline, "these were the requests: {requests:#?}");
+        while !wanted(&self.requests()) {
+            ensure!(Instant::now() < deadline, "these were the requests: {:#?}", self.requests());
             thread::sleep(Duration::from_millis(2));
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! What the handle and the connections share.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -71,16 +72,26 @@ pub(super) struct State {
     pub(super) fault: Option<Fault>,
     /// For how many more requests; `None` until it is healed.
     pub(super) fault_count: Option<usize>,
+    /// Of which kind only, by its plural.
+    pub(super) fault_of: Option<&'static str>,
+    /// For how many more pages the server has forgotten the list that they are of.
+    pub(super) forgotten_pages: usize,
     /// Lines that are sent on every watch as they are.
     pub(super) lines: Vec<String>,
     /// How many bookmarks were asked for.
     pub(super) bookmarks: usize,
+    /// How many times all watches were ended.
+    pub(super) ends: usize,
+    /// What each watch under way has told: the version, and the bookmarks.
+    pub(super) told: BTreeMap<u64, (u64, usize)>,
+    pub(super) watches: u64,
 }
 
 impl State {
-    /// The fault of the next request.
-    pub(super) fn take_fault(&mut self) -> Option<Fault> {
-        let fault = self.fault.clone()?;
+    /// The fault of the next request, of a kind by its plural.
+    pub(super) fn take_fault(&mut self, plural: Option<&str>) -> Option<Fault> {
+        let is_meant = self.fault_of.is_none() || self.fault_of == plural;
+        let fault = self.fault.clone().filter(|_| is_meant)?;
         if let Some(count) = &mut self.fault_count {
             *count -= 1;
             if *count == 0 {

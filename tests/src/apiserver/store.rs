@@ -35,6 +35,8 @@ pub(super) struct Store {
     /// What happened up to this version is forgotten.
     compacted: u64,
     rests: BTreeMap<String, Rest>,
+    /// How many rests there were.
+    tokens: u64,
 }
 
 impl Store {
@@ -116,7 +118,8 @@ impl Store {
 
     /// Keeps the rest of a list; returns the token by which it is asked for.
     pub(super) fn keep_rest(&mut self, rest: Rest) -> String {
-        let token = format!("rest-{}-{}", rest.version, self.rests.len());
+        self.tokens += 1;
+        let token = format!("rest-{}", self.tokens);
         self.rests.insert(token.clone(), rest);
         token
     }

@@ -21,6 +21,7 @@ const PART: usize = 64 * 1024;
 /// A watch that was accepted.
 pub(super) struct Watch {
     shared: Arc<Shared>,
+    id: u64,
     resource: Resource,
     namespace: Option<String>,
     selector: Selector,
@@ -31,6 +32,8 @@ pub(super) struct Watch {
     /// How many of the lines and bookmarks that are sent on every watch were.
     lines: usize,
     bookmarks: usize,
+    /// How many times all watches were ended before this one began.
+    ends_before: usize,
     wants_bookmarks: bool,
     ends: Option<Instant>,
     breaks_off: bool,
@@ -47,7 +50,7 @@ impl Watch {
     ) -> Result<Self, Refusal> {
         let parameter = |name| query.get(name).map(String::as_str);
         let is_set = |name| parameter(name) == Some("true");
-        let state = shared.read();
+        let mut state = shared.read();
         let now = state.store.version();
         let version: u64 = match parameter("resourceVersion").filter(|text| !text.is_empty()) {
             Some(text) => text.parse().map_err(|_| Refusal(400, format!("Invalid value: {text:?}")))?,
@@ -65,8 +68,10 @@ impl Watch {
         if version > now {
             return Err(Refusal(504, format!("Too large resource version: {version}, current: {now}")));
         }
+        state.watches += 1;
         let mut watch = Self {
             shared: Arc::clone(shared),
+            id: state.watches,
             resource: target.resource,
             namespace: target.namespace.clone(),
             selector,
@@ -74,6 +79,7 @@ impl Watch {
             first: Vec::new(),
             lines: state.lines.len(),
             bookmarks: state.bookmarks,
+            ends_before: state.ends,
             wants_bookmarks: is_set("allowWatchBookmarks"),
             ends: parameter("timeoutSeconds")
                 .and_then(|text| text.parse().ok())
@@ -93,6 +99,7 @@ impl Watch {
         if streams_list {
             watch.first.push(watch.bookmark(&json!({ "k8s.io/initial-events-end": "true" })));
         }
+        state.told.insert(watch.id, (version.min(watch.version), watch.bookmarks));
         Ok(watch)
     }
 
@@ -113,14 +120,31 @@ impl Watch {
                     return;
                 }
             }
+            if self.ends.is_some_and(|ends| ends <= Instant::now()) {
+                return;
+            }
+            ticks.mark_unchanged();
+            lines = self.news();
+            if !lines.is_empty() {
+                continue;
+            }
+            if self.is_over() {
+                return;
+            }
             let far = Instant::now() + Duration::from_secs(3600);
             tokio::select! {
-                () = sleep_until(self.ends.unwrap_or(far)) => return,
+                () = sleep_until(self.ends.unwrap_or(far)) => {}
                 () = sender.closed() => return,
                 changed = ticks.changed() => if changed.is_err() { return },
             }
-            lines = self.news();
         }
+    }
+
+    /// Notes what was told; whether all watches were ended since this one began.
+    fn is_over(&self) -> bool {
+        let mut state = self.shared.read();
+        state.told.insert(self.id, (self.version, self.bookmarks));
+        state.ends > self.ends_before
     }
 
     /// What happened since the last time.
@@ -167,6 +191,12 @@ impl Watch {
         let metadata = json!({ "resourceVersion": self.version.to_string(), "annotations": annotations });
         let Resource { kind, api_version, .. } = self.resource;
         line("BOOKMARK", &json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata }))
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.read().told.remove(&self.id);
     }
 }
 

@@ -25,7 +25,7 @@ use tokio::time::{sleep, timeout};
 use super::backoff::{Backoff, spread};
 use super::object::{Kind, Seen};
 use super::picture::Heard;
-use super::servers::{Cluster, describe};
+use super::servers::{Cluster, InUse, describe};
 
 /// The first wait after a failure, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -105,6 +105,7 @@ struct Follower<T> {
 impl<T: Kind> Follower<T> {
     /// Lists and watches until the kind is to be listed anew by another watcher.
     async fn list_and_watch(&mut self) -> Result<(), Unwanted> {
+        let server = self.cluster.in_use();
         let api = Api::<Seen<T>>::all(self.cluster.client());
         let mut events = pin!(watcher(api, self.config()));
         let (mut is_listed, mut count) = (false, 0_usize);
@@ -120,7 +121,7 @@ impl<T: Kind> Follower<T> {
                 }
                 Some(Ok(Event::InitDone)) => {
                     if count == 0 && T::IS_NEVER_EMPTY && !self.doubted {
-                        return self.doubt().await;
+                        return self.doubt(server).await;
                     }
                     is_listed = true;
                     self.doubted = false;
@@ -140,7 +141,7 @@ impl<T: Kind> Follower<T> {
                         return Ok(());
                     }
                 }
-                None => return self.give_up_list().await,
+                None => return self.give_up_list(server).await,
             }
         }
     }
@@ -176,20 +177,20 @@ impl<T: Kind> Follower<T> {
     }
 
     /// An empty list: says so, and waits before it is asked for again.
-    async fn doubt(&mut self) -> Result<(), Unwanted> {
+    async fn doubt(&mut self, server: InUse) -> Result<(), Unwanted> {
         self.doubted = true;
         let after = spread(self.following.confirm_after);
         let why =
             format!("the list has none, which is taken for a mistake unless it is so in {after:.0?} too");
         self.tell(News::Failing(why)).await?;
-        self.cluster.leave_server();
+        self.cluster.leave(server);
         self.wait(after).await
     }
 
     /// A list that doesn't come to its end: the other way of listing may.
-    async fn give_up_list(&mut self) -> Result<(), Unwanted> {
+    async fn give_up_list(&mut self, server: InUse) -> Result<(), Unwanted> {
         self.streams = !self.streams;
-        self.cluster.leave_server();
+        self.cluster.leave(server);
         self.tell(News::Failing(format!("the list brought nothing for {PROGRESS:?}"))).await
     }
 

@@ -3,6 +3,7 @@
 //! All of them speak for the same etcd, so that a watch goes on at another server where it was, by its
 //! resource version.
 
+use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,6 +54,7 @@ impl Cluster {
             all: servers,
             current: AtomicUsize::new(0),
             free_from: Mutex::new(Instant::now()),
+            troubles: Mutex::default(),
             trouble: watch::Sender::new(None),
         });
         let service = Arc::clone(&servers);
@@ -76,18 +78,28 @@ impl Cluster {
         self.servers.trouble.subscribe()
     }
 
-    /// What the server in use says can't be right: another one is asked from now on, where there is one.
-    pub(super) fn leave_server(&self) {
-        let current = self.servers.current.load(Ordering::Relaxed);
-        self.servers.leave(current);
+    /// The server in use.
+    pub(super) fn in_use(&self) -> InUse {
+        InUse(self.servers.current.load(Ordering::Relaxed))
+    }
+
+    /// What a server says can't be right: where it is in use still, the next one is from now on.
+    pub(super) fn leave(&self, InUse(server): InUse) {
+        self.servers.leave(server);
     }
 }
+
+/// The server that was in use at some time.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct InUse(usize);
 
 struct Servers {
     all: Vec<Server>,
     current: AtomicUsize,
     /// When a request without a burst before it would have its turn.
     free_from: Mutex<Instant>,
+    /// Why what is asked for at a path is not answered.
+    troubles: Mutex<BTreeMap<String, String>>,
     trouble: watch::Sender<Option<String>>,
 }
 
@@ -110,7 +122,7 @@ impl Servers {
             };
             let why = match &answer {
                 Ok(given) if !is_of_the_server(given.status()) => {
-                    self.say(None);
+                    self.say(parts.uri.path(), None);
                     return answer;
                 }
                 Ok(given) => format!("it answers {}", given.status()),
@@ -120,7 +132,7 @@ impl Servers {
             self.leave(current);
             body = again;
             if body.is_none() {
-                self.say(Some(format!("{}: {why}", server.url)));
+                self.say(parts.uri.path(), Some(format!("{}: {why}", server.url)));
                 return answer;
             }
         }
@@ -140,10 +152,17 @@ impl Servers {
         (*free_from).checked_sub(INTERVAL * BURST).map_or(now, |turn| turn.max(now))
     }
 
-    fn say(&self, trouble: Option<String>) {
+    /// Notes how it is about a path, and says what there is to say about all of them.
+    fn say(&self, path: &str, trouble: Option<String>) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        match trouble {
+            Some(trouble) => _ = troubles.insert(path.to_owned(), trouble),
+            None => _ = troubles.remove(path),
+        }
+        let first = troubles.values().next();
         self.trouble.send_if_modified(|known| {
-            let is_news = *known != trouble;
-            *known = trouble;
+            let is_news = known.as_ref() != first;
+            *known = first.cloned();
             is_news
         });
     }

@@ -1,0 +1,9 @@
+//! A cluster followed: what is heard of it whatever its API server does, and what a node serves meanwhile.
+//!
+//! The first modules need no root: they drive the source alone, through [`followed::Followed`].
+
+mod changes;
+mod failures;
+mod followed;
+mod lists;
+mod servers;
