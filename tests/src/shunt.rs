@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -77,26 +78,39 @@ impl Shunt {
     /// told to apply is there still.
     pub fn resume(node: &Node, options: &Options) -> Result<Self> {
         let objects = Objects::read(&node.manifests())?;
-        let mut command = node.place().command(shunt_program()?)?;
-        command.arg("run").arg("--manifests").arg(node.manifests());
-        command.args(["--node-name", node.place().name()]);
-        command.arg("--cgroup").arg(node.cgroup()).arg("--pin-dir").arg(node.pin_dir());
-        command.arg("--state-file").arg(node.state_file());
-        if !options.find_addresses {
-            for ip in node.addresses().into_iter().chain(node.gateway_addresses()) {
-                command.arg("--node-ip").arg(ip.to_string());
-            }
-        }
-        command.args(&options.arguments).env("NO_COLOR", "1");
-        let process = Process::start(format!("shunt on {}", node.place().name()), &mut command)?;
-        process.wait_for_line(0, PATIENCE, |line| line.contains(COMPLETE))?;
+        let mut command = run(node, options)?;
+        command.arg("--manifests").arg(node.manifests()).arg("--state-file").arg(node.state_file());
+        let shunt = Self::spawn(node, objects, &mut command)?;
+        shunt.wait_until_complete()?;
+        Ok(shunt)
+    }
+
+    /// Starts an instance for a cluster with these API servers; does not wait for anything. What a cluster has
+    /// is put there by its [`crate::apiserver::ApiServer`].
+    pub fn follow(node: &Node, options: &Options, servers: &str) -> Result<Self> {
+        let mut command = run(node, options)?;
+        command.args(["--api-server", servers]);
+        Self::spawn(node, Objects::default(), &mut command)
+    }
+
+    fn spawn(node: &Node, objects: Objects, command: &mut Command) -> Result<Self> {
         Ok(Self {
             place: node.place().clone(),
             pin_dir: node.pin_dir(),
             manifests: node.manifests(),
             objects: Mutex::new(objects),
-            process,
+            process: Process::start(format!("shunt on {}", node.place().name()), command)?,
         })
+    }
+
+    /// Waits until all that is known is in force.
+    pub fn wait_until_complete(&self) -> Result<()> {
+        self.process.wait_for_line(0, PATIENCE, |line| line.contains(COMPLETE)).map(drop)
+    }
+
+    /// Its process id, or that of what becomes it.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// Puts manifests there, in place of those of the same kind and name, and waits until they are in force.
@@ -170,6 +184,20 @@ impl Shunt {
     pub fn kill(self) -> Result<()> {
         self.process.kill()
     }
+}
+
+/// `shunt run` on a node, without a source.
+fn run(node: &Node, options: &Options) -> Result<Command> {
+    let mut command = node.place().command(shunt_program()?)?;
+    command.arg("run").args(["--node-name", node.place().name()]);
+    command.arg("--cgroup").arg(node.cgroup()).arg("--pin-dir").arg(node.pin_dir());
+    if !options.find_addresses {
+        for ip in node.addresses().into_iter().chain(node.gateway_addresses()) {
+            command.arg("--node-ip").arg(ip.to_string());
+        }
+    }
+    command.args(&options.arguments).env("NO_COLOR", "1");
+    Ok(command)
 }
 
 impl Objects {

@@ -6,4 +6,5 @@ mod changes;
 mod failures;
 mod followed;
 mod lists;
+mod served;
 mod servers;

@@ -234,3 +234,6 @@ fn told<T>(kind: &str, name: &ObjectName, translated: Result<Translation<T>, Ski
 fn object_ref(kind: &str, name: ObjectName) -> ObjectRef {
     ObjectRef { kind: kind.to_owned(), namespace: name.namespace, name: name.name }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::World;
+use crate::source::kubernetes::object::Seen;
+
+fn service(value: &Value) -> Heard {
+    Heard::Service(News::Is(Box::new(serde_json::from_value::<Seen<Service>>(value.clone()).unwrap())))
+}
+
+fn named(name: &str) -> Value {
+    json!({
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {"clusterIP": "10.96.0.10", "ports": [{"port": 80}]},
+    })
+}
+
+/// A picture with these Services, told.
+fn told(names: &[&str]) -> (Picture, World) {
+    let (mut picture, mut world) = (Picture::default(), World::default());
+    list(&mut picture, names);
+    [Heard::Slice(News::Listing), Heard::Slice(News::Listed), Heard::Node(News::Absent)]
+        .into_iter()
+        .for_each(|heard| picture.hear(heard));
+    take(&mut picture, &mut world);
+    (picture, world)
+}
+
+fn list(picture: &mut Picture, names: &[&str]) {
+    picture.hear(Heard::Service(News::Listing));
+    names.iter().for_each(|name| picture.hear(service(&named(name))));
+    picture.hear(Heard::Service(News::Listed));
+}
+
+fn take(picture: &mut Picture, world: &mut World) -> Option<SourceEvent> {
+    let event = picture.event();
+    for change in event.iter().flat_map(|event| &event.changes) {
+        world.apply(change.clone());
+    }
+    event
+}
+
+fn names(world: &World) -> Vec<&str> {
+    world.services().map(|service| service.name.name.as_str()).collect()
+}
+
+#[test]
+fn syn_01_the_first_event_waits_for_both_kinds_and_a_little_for_the_node() {
+    let mut picture = Picture::default();
+    list(&mut picture, &["a"]);
+    assert!(!picture.has_news());
+    picture.hear(Heard::Slice(News::Listing));
+    picture.hear(Heard::Slice(News::Listed));
+    assert!(!picture.has_news() && picture.waits_for_node());
+    picture.stop_waiting_for_node();
+    let event = picture.event().unwrap();
+    assert_eq!((event.first, event.changes.len()), (true, 1));
+    picture.hear(service(&named("b")));
+    assert!(!picture.event().unwrap().first, "there is one first event");
+}
+
+#[test]
+fn while_a_list_is_under_way_and_when_it_is_given_up_nothing_is_gone() {
+    let (mut picture, mut world) = told(&["a", "b", "c"]);
+    picture.hear(Heard::Service(News::Listing));
+    picture.hear(service(&named("a")));
+    picture.hear(Heard::Service(News::Failing("it broke off".to_owned())));
+    let event = take(&mut picture, &mut world).unwrap();
+    assert_eq!((names(&world), event.problems.len()), (vec!["a", "b", "c"], 1));
+    list(&mut picture, &["b", "d"]);
+    let event = take(&mut picture, &mut world).unwrap();
+    assert_eq!((names(&world), event.problems), (vec!["b", "d"], vec![]));
+}
+
+#[test]
+fn a_list_with_an_object_without_a_name_takes_nothing_away() {
+    let (mut picture, mut world) = told(&["a", "b"]);
+    picture.hear(Heard::Service(News::Listing));
+    picture.hear(service(&json!({"metadata": {}, "spec": {}})));
+    picture.hear(service(&named("b")));
+    picture.hear(Heard::Service(News::Listed));
+    take(&mut picture, &mut world);
+    assert_eq!(names(&world), ["a", "b"]);
+    list(&mut picture, &["b"]);
+    take(&mut picture, &mut world);
+    assert_eq!(names(&world), ["b"], "the next list is believed");
+}
+
+#[test]
+fn an_object_that_cannot_be_read_is_there_as_it_was() {
+    let (mut picture, mut world) = told(&["a"]);
+    let before = world.clone();
+    let mut wrong = named("a");
+    wrong["spec"]["ports"] = json!("many");
+    picture.hear(service(&wrong));
+    let event = take(&mut picture, &mut world).unwrap();
+    assert_eq!(event.problems[0].field.as_deref(), Some("spec.ports"));
+    picture.hear(Heard::Service(News::Listing));
+    picture.hear(service(&wrong));
+    picture.hear(Heard::Service(News::Listed));
+    take(&mut picture, &mut world);
+    assert_eq!(world, before);
+}
+
+#[test]
+fn of_several_changes_between_two_events_the_last_is_told() {
+    let (mut picture, mut world) = told(&["a"]);
+    let mut other = named("a");
+    for port in [81, 82, 83] {
+        other["spec"]["ports"][0]["port"] = json!(port);
+        picture.hear(service(&other));
+    }
+    let event = take(&mut picture, &mut world).unwrap();
+    assert_eq!(event.changes.len(), 1);
+    let ports: Vec<u16> = world.services().flat_map(|service| &service.ports).map(|port| port.port).collect();
+    assert_eq!(ports, [83]);
+}
+
+#[test]
+fn trouble_is_a_problem_as_long_as_it_lasts() {
+    let (mut picture, mut world) = told(&["a"]);
+    picture.hear(Heard::Trouble(Some("https://192.0.2.1: connection refused".to_owned())));
+    let event = take(&mut picture, &mut world).unwrap();
+    assert_eq!(event.problems[0].to_string(), "Kubernetes API: https://192.0.2.1: connection refused");
+    picture.hear(Heard::Trouble(None));
+    assert_eq!(take(&mut picture, &mut world).unwrap().problems, []);
+    assert!(!picture.has_news());
+}
