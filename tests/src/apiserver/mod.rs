@@ -12,6 +12,7 @@ mod server;
 mod state;
 mod store;
 mod stream;
+mod tls;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
+use tokio_rustls::TlsAcceptor;
 
 use self::server::Command;
 use self::state::{Shared, State};
@@ -33,10 +35,14 @@ pub use self::state::{Fault, Features, Request};
 /// How long something may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// How a listener comes about, again and again.
+type Listen = Box<dyn Fn(SocketAddr) -> Result<TcpListener> + Send + Sync>;
+
 /// A running server; it ends when dropped.
 pub struct ApiServer {
     address: SocketAddr,
-    listen: Box<dyn Fn(SocketAddr) -> Result<TcpListener> + Send + Sync>,
+    listen: Listen,
+    authority: Option<String>,
     shared: Arc<Shared>,
     commands: Option<mpsc::UnboundedSender<Command>>,
     thread: Option<JoinHandle<Result<()>>>,
@@ -53,26 +59,36 @@ impl ApiServer {
     /// endpoint.
     pub fn start() -> Result<Self> {
         let listen = |address| TcpListener::bind(address).with_context(|| format!("listen on {address}"));
-        Self::with_listener((Ipv4Addr::LOCALHOST, 0).into(), Box::new(listen))
+        Self::with_listener((Ipv4Addr::LOCALHOST, 0).into(), Box::new(listen), None)
+    }
+
+    /// The same by https.
+    pub fn start_with_tls() -> Result<Self> {
+        let listen = |address| TcpListener::bind(address).with_context(|| format!("listen on {address}"));
+        let tls = tls::acceptor(Ipv4Addr::LOCALHOST.into())?;
+        Self::with_listener((Ipv4Addr::LOCALHOST, 0).into(), Box::new(listen), Some(tls))
     }
 
     /// The same, on an address in the network namespace of a place.
     pub fn start_at(place: &impl Inside, address: SocketAddr) -> Result<Self> {
         let place = place.place().clone();
-        Self::with_listener(address, Box::new(move |address| place.listen(address)))
+        Self::with_listener(address, Box::new(move |address| place.listen(address)), None)
     }
 
     fn with_listener(
         address: SocketAddr,
-        listen: Box<dyn Fn(SocketAddr) -> Result<TcpListener> + Send + Sync>,
+        listen: Listen,
+        tls: Option<(TlsAcceptor, String)>,
     ) -> Result<Self> {
         let listener = listen(address)?;
         let address = listener.local_addr().context("the address of a listener")?;
         let shared = Arc::new(Shared::new(State::default()));
         let (sender, commands) = mpsc::unbounded_channel();
         let serving = Arc::clone(&shared);
-        let thread = thread::spawn(move || server::serve(&serving, commands));
-        let server = Self { address, listen, shared, commands: Some(sender), thread: Some(thread) };
+        let (tls, authority) = tls.unzip();
+        let thread = thread::spawn(move || server::serve(&serving, tls, commands));
+        let server =
+            Self { address, listen, authority, shared, commands: Some(sender), thread: Some(thread) };
         server.put_kubernetes()?;
         server.command(|done| Command::Listen(listener, done))?;
         Ok(server)
@@ -108,7 +124,13 @@ impl ApiServer {
 
     /// Where it is, as `--api-server` has it.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.authority.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate authority of a server with TLS, in PEM.
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 
     /// Puts objects there, in place of those of the same kind and name.

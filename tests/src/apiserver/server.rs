@@ -7,8 +7,10 @@ use anyhow::{Context, Result};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::answer::answer;
 use super::state::Shared;
@@ -24,7 +26,11 @@ pub(super) enum Command {
 }
 
 /// Serves until the commands end. Call it on a thread of its own.
-pub(super) fn serve(shared: &Arc<Shared>, mut commands: mpsc::UnboundedReceiver<Command>) -> Result<()> {
+pub(super) fn serve(
+    shared: &Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.context("a runtime for the API server")?.block_on(async {
         let mut listener: Option<tokio::net::TcpListener> = None;
@@ -39,11 +45,17 @@ pub(super) fn serve(shared: &Arc<Shared>, mut commands: mpsc::UnboundedReceiver<
             tokio::select! {
                 accepted = accepted => {
                     let (socket, _) = accepted.context("accept a connection")?;
-                    let shared = Arc::clone(shared);
+                    let (shared, tls) = (Arc::clone(shared), tls.clone());
+                    // How a connection ends is the client's business, and the test's.
                     connections.spawn(async move {
-                        let service = service_fn(|request| answer(Arc::clone(&shared), request));
-                        // How a connection ends is the client's business, and the test's.
-                        let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+                        match tls {
+                            None => converse(shared, socket).await,
+                            Some(tls) => {
+                                if let Ok(socket) = tls.accept(socket).await {
+                                    converse(shared, socket).await;
+                                }
+                            }
+                        }
                     });
                 }
                 Some(_) = connections.join_next() => {}
@@ -70,4 +82,10 @@ pub(super) fn serve(shared: &Arc<Shared>, mut commands: mpsc::UnboundedReceiver<
             }
         }
     })
+}
+
+/// Answers on a connection until it ends.
+async fn converse(shared: Arc<Shared>, socket: impl AsyncRead + AsyncWrite + Unpin) {
+    let service = service_fn(|request| answer(Arc::clone(&shared), request));
+    let _ = http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
 }

@@ -51,7 +51,12 @@ impl Followed {
     #[track_caller]
     pub(crate) fn begin(servers: &[&ApiServer], options: Options) -> Self {
         let urls = servers.iter().map(|server| server.url().parse().unwrap()).collect();
-        let access = Access { servers: urls, ..Access::default() };
+        Self::reach(Access { servers: urls, ..Access::default() }, options)
+    }
+
+    /// Follows what is reached so.
+    #[track_caller]
+    pub(crate) fn reach(access: Access, options: Options) -> Self {
         let (sender, events) = channel();
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {

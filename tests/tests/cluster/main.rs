@@ -2,9 +2,11 @@
 //!
 //! The first modules need no root: they drive the source alone, through [`followed::Followed`].
 
+mod access;
 mod changes;
 mod failures;
 mod followed;
 mod lists;
+mod scale;
 mod served;
 mod servers;

@@ -1,0 +1,105 @@
+//! A large cluster: how long, and how much memory. By hand, on a quiet machine:
+//! `cargo xtask test cluster` builds it, and its binary runs this with `--ignored --nocapture scale`.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use lb_tests::apiserver::{ApiServer, Features};
+use lb_tests::manifest::{Manifest, service};
+use lb_tests::{Network, Options, Shunt, check, serve, slice, tcp};
+use serde_json::Value;
+
+const SERVICES: u16 = 10_000;
+const ENDPOINTS: u8 = 10;
+
+/// The Service of a number, and its slice: its endpoints are of no pod but the first one's.
+fn numbered(number: u16) -> [Value; 2] {
+    let [high, low] = (number + 256).to_be_bytes();
+    let name = format!("service-with-a-name-{number:05}");
+    let service = service(&name).port(80).named("http").cluster_ip(&format!("10.97.{high}.{low}"));
+    let slice = (0..ENDPOINTS).fold(slice(&name, "x7k2p").port("http", 8080), |slice, endpoint| {
+        slice.endpoint([10, 100 + endpoint, high, low], "a-node-with-a-name.example.com")
+    });
+    [service.to_value(), slice.to_value()]
+}
+
+#[test]
+#[ignore = "it measures: by hand, on a quiet machine"]
+fn scale_ten_thousand_services_with_ten_endpoints_each() {
+    let network = Network::create().unwrap();
+    let node = network.node("node-1").unwrap();
+    let (pod, client) = (node.pod("pod-a").unwrap(), node.pod("client").unwrap());
+    let _server = serve().http(80).at(&pod).unwrap();
+    let api = ApiServer::start_at(&node, SocketAddr::new(node.v4().into(), 6443)).unwrap();
+    let objects: Vec<Value> = (0..SERVICES).flat_map(numbered).collect();
+    api.put(&objects.iter().map(|object| object as &dyn Manifest).collect::<Vec<_>>()).unwrap();
+    let web = service("web").port(80).cluster_ip("10.96.0.10");
+    api.put(&[&web, &slice("web", "a").port("", 80).endpoint(pod.v4(), "node-1")]).unwrap();
+
+    for streaming_lists in [true, false] {
+        api.set_features(Features { streaming_lists, ..Features::default() });
+        for start in ["first", "over what was pinned"] {
+            let began = Instant::now();
+            let shunt = Shunt::follow(&node, &Options::default(), &api.url()).unwrap();
+            shunt.wait_until_complete().unwrap();
+            let took = began.elapsed();
+            let applied = shunt.wait_for_line(0, |line| line.contains("applied generation=")).unwrap();
+            println!("streaming lists {streaming_lists}, {start} start: {took:?}; {}", memory(shunt.id()));
+            println!("    {applied}");
+            check::dial(&client, &tcp("10.96.0.10:80"));
+            change_one(&api, &shunt);
+            println!("    after changes: {}", memory(shunt.id()));
+            relist(&api, &shunt);
+            println!("    after a new list: {}", memory(shunt.id()));
+            shunt.stop().unwrap();
+        }
+    }
+}
+
+/// One endpoint of one Service changes, again and again.
+fn change_one(api: &ApiServer, shunt: &Shunt) {
+    let mut times = vec![];
+    for port in 9000..9050_u16 {
+        let seen = shunt.lines_so_far();
+        let began = Instant::now();
+        let name = "service-with-a-name-05000";
+        api.put(&[&slice(name, "x7k2p").port("http", port).endpoint([10, 100, 1, 1], "node-1")]).unwrap();
+        shunt.wait_for_line(seen, |line| line.contains("applied generation=")).unwrap();
+        times.push(began.elapsed());
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    times.sort();
+    println!("    one change, as seen from outside: median {:?}, worst {:?}", times[25], times[49]);
+}
+
+fn relist(api: &ApiServer, shunt: &Shunt) {
+    api.leave().unwrap();
+    let [service, slice] = numbered(1);
+    api.put(&[&service, &slice]).unwrap();
+    api.compact();
+    let seen = shunt.lines_so_far();
+    api.come_back().unwrap();
+    let web = service_marker();
+    api.put(&[&web]).unwrap();
+    shunt.wait_for_line(seen, |line| line.contains("applied generation=")).unwrap();
+    std::thread::sleep(Duration::from_secs(2));
+}
+
+fn service_marker() -> Value {
+    service("marker")
+        .port(u16::try_from(std::process::id() % 60_000).unwrap() + 1)
+        .cluster_ip("10.96.0.11")
+        .to_value()
+}
+
+fn memory(id: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let wanted = |line: &&str| ["VmRSS", "VmHWM", "RssAnon"].iter().any(|name| line.starts_with(name));
+    status
+        .lines()
+        .filter(wanted)
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
