@@ -14,7 +14,7 @@ use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 type Found = Vec<(BackendId, lb_common::Addr, lb_common::Port)>;
 
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     pub(super) capacity: Capacity,
     /// How many frontends there is room for.
     pub(super) frontends_room: usize,
@@ -35,7 +35,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(services: u32, backends: u32, slots: u32) -> Self {
+    pub(crate) fn new(services: u32, backends: u32, slots: u32) -> Self {
         Self {
             capacity: Capacity { services, backends, slots },
             frontends_room: usize::MAX,

@@ -15,7 +15,7 @@ mod build;
 mod filter;
 mod ids;
 #[cfg(test)]
-mod memory;
+pub(crate) mod memory;
 mod op;
 mod packets;
 mod plan;
