@@ -31,10 +31,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
         .iter()
         .map(|(id, label)| (id.number(), format!("{}/{}", label.namespace(), label.name())))
         .collect();
-    let flows = match FlowTables::open(&pins)? {
-        Some(tables) => datapath::flow_pairs(&tables)?,
-        None => Vec::new(),
-    };
+    let flows = datapath::flow_pairs(&FlowTables::open(&pins)?)?;
     show::print_flows_into(out, &show::flows(flows, &services), args.output)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,7 @@ mod verify;
 
 pub use devices::{DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, remove_filters};
 pub use error::DatapathError;
-pub use flows::{Collected, Collector, FlowPair, FlowTables, flow_pairs};
+pub use flows::{Alarm, Collected, Collector, Exhausted, FlowPair, FlowTables, flow_pairs};
 pub use load::{Datapath, OBJECT, Options, load, program_names};
 pub use place::{Pins, cgroup2_root};
 pub use store::KernelStore;

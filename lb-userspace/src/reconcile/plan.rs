@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{
-    Backend, BackendFlags, BackendId, Frontend, FrontendKey, FrontendKind, List, Service, ServiceId,
+    Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Service, ServiceId,
 };
 
 use super::Op;
@@ -255,7 +255,7 @@ impl State {
             }
         }
         for (frontend, flags) in &table.frontends {
-            let claim = Claim::new(table, flags.kind().unwrap_or(FrontendKind::ClusterIp));
+            let claim = Claim::new(table, *flags);
             let claims = self.claims.entry(*frontend).or_default();
             if claims.is_empty() {
                 self.filter.own_frontend(frontend);

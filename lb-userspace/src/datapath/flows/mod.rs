@@ -4,20 +4,22 @@
 //! for a system call an entry would take a second a million.
 
 mod collect;
+mod exhausted;
 mod pairs;
 
 use std::io;
 use std::os::fd::AsFd;
 
-use aya::maps::{HashMap, MapData, MapError};
-use lb_common::{Backend, BackendFlags, BackendId, Flow, FlowKey, Moment};
+use aya::maps::{HashMap, MapData};
+use lb_common::{Backend, BackendFlags, BackendId, Flow, FlowKey, Moment, ServiceId, ServiceLabel};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::array::MappedArray;
-use super::store::{map_error, open, open_array, open_data};
+use super::store::{LABELS, open, open_array, open_data};
 use super::{DatapathError, Pins, sys};
 
 pub use collect::{Collected, Collector};
+pub use exhausted::{Alarm, Exhausted};
 pub use pairs::{FlowPair, flow_pairs};
 
 /// Which table a flow is in.
@@ -52,6 +54,7 @@ pub struct FlowTables {
     raw: [MapData; 2],
     backends: MappedArray<Backend>,
     exhausted: HashMap<MapData, u32, u64>,
+    labels: HashMap<MapData, u32, ServiceLabel>,
 }
 
 impl std::fmt::Debug for FlowTables {
@@ -61,38 +64,26 @@ impl std::fmt::Debug for FlowTables {
 }
 
 impl FlowTables {
-    /// Opens the pinned tables; `None` where there are none, for the object has no packet programs.
+    /// Opens the pinned tables.
     ///
     /// # Errors
     ///
     /// Where they can't be opened.
-    pub fn open(pins: &Pins) -> Result<Option<Self>, DatapathError> {
-        if !pins.map("FLOWS").exists() {
-            return Ok(None);
-        }
-        Ok(Some(Self {
+    pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
+        Ok(Self {
             assured: open(pins, "FLOWS")?,
             new: open(pins, "NEW_FLOWS")?,
             raw: [open_data(&pins.map("FLOWS"), "FLOWS")?, open_data(&pins.map("NEW_FLOWS"), "NEW_FLOWS")?],
             backends: open_array(pins, "BACKENDS")?,
             exhausted: open(pins, "EXHAUSTED")?,
-        }))
+            labels: open(pins, LABELS)?,
+        })
     }
 
-    /// A backend, for people.
-    pub fn backend(&self, id: BackendId) -> Option<Backend> {
-        self.backends.get(id.number()).filter(|backend| !backend.is_free())
-    }
-
-    /// How often no masquerade port was free toward each backend.
-    ///
-    /// # Errors
-    ///
-    /// Where the map can't be read.
-    pub fn exhausted(&self) -> Result<Vec<(BackendId, u64)>, DatapathError> {
-        let entries: Result<Vec<(u32, u64)>, MapError> = self.exhausted.iter().collect();
-        let entries = entries.map_err(map_error("EXHAUSTED", "read"))?;
-        Ok(entries.into_iter().map(|(id, count)| (BackendId::from_number(id), count)).collect())
+    /// `namespace/name` of the Service that a Service port is of; `None` where it is gone.
+    pub fn service_name(&self, id: ServiceId) -> Option<String> {
+        let label = self.labels.get(&id.number(), 0).ok()?;
+        Some(format!("{}/{}", label.namespace(), label.name()))
     }
 
     fn table(&self, table: Table) -> &HashMap<MapData, FlowKey, Flow> {
