@@ -8,9 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::{
-    Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Service, ServiceId,
-};
+use lb_common::{Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Service, ServiceId};
 
 use super::Op;
 use super::build::{flags, label, members, ranges, write_build};

@@ -1,14 +1,12 @@
 //! The tables of flows, which the programs write: read for people, and kept free of what is over.
 //!
-//! [`FlowTables`] opens them; [`collect::Collector`] walks through them now and then. A walk reads by batches,
-//! for a system call an entry would take a second a million.
+//! [`FlowTables`] opens them; [`collect::Collector`] walks through them now and then.
 
 mod collect;
 mod exhausted;
 mod pairs;
 
 use std::io;
-use std::os::fd::AsFd;
 
 use aya::maps::{HashMap, MapData};
 use lb_common::{Backend, BackendFlags, BackendId, Flow, FlowKey, Moment, ServiceId, ServiceLabel};
@@ -16,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::array::MappedArray;
 use super::store::{LABELS, open, open_array, open_data};
-use super::{DatapathError, Pins, sys};
+use super::{DatapathError, Pins, batch};
 
 pub use collect::{Collected, Collector};
 pub use exhausted::{Alarm, Exhausted};
@@ -68,8 +66,11 @@ impl FlowTables {
     ///
     /// # Errors
     ///
-    /// Where they can't be opened.
+    /// [`DatapathError::NotRunning`] where nothing is pinned.
     pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
+        if !pins.map("FLOWS").exists() {
+            return Err(DatapathError::NotRunning { path: pins.directory().to_owned() });
+        }
         Ok(Self {
             assured: open(pins, "FLOWS")?,
             new: open(pins, "NEW_FLOWS")?,
@@ -96,31 +97,9 @@ impl FlowTables {
 
 impl Flows for FlowTables {
     fn walk(&self, table: Table, see: &mut dyn FnMut(&FlowKey, &Flow)) -> io::Result<()> {
-        /// A bucket of a table twice as large as its fill has a handful of entries; this is 400 kB.
-        const ROOM: usize = 4096;
         let [assured, new] = &self.raw;
         let map = if table == Table::Assured { assured } else { new };
-        let mut keys = vec![NO_KEY; ROOM];
-        let mut values = vec![NO_FLOW; ROOM];
-        let mut cursor = None;
-        loop {
-            let (count, next) = match sys::lookup_batch(map.fd().as_fd(), cursor, &mut keys, &mut values) {
-                Ok(read) => read,
-                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {
-                    keys.resize(keys.len() * 2, NO_KEY);
-                    values.resize(values.len() * 2, NO_FLOW);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            for (key, flow) in keys.iter().zip(&values).take(count) {
-                see(key, flow);
-            }
-            match next {
-                Some(_) => cursor = next,
-                None => return Ok(()),
-            }
-        }
+        batch::walk(map, (NO_KEY, NO_FLOW), see)
     }
 
     fn get(&self, table: Table, key: &FlowKey) -> Option<Flow> {

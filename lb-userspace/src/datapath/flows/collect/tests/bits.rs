@@ -76,7 +76,8 @@ impl Scene {
     }
 
     fn tell_all(&mut self) {
-        let config = NodeConfig::new(addr(NODE), Addr::UNSPECIFIED, [PortRange::EMPTY; 2], NodeFlags::empty());
+        let config =
+            NodeConfig::new(addr(NODE), Addr::UNSPECIFIED, [PortRange::EMPTY; 2], NodeFlags::empty());
         let addresses = BTreeSet::from([addr(NODE)]);
         self.reconciler.put_node(NodePath { config, addresses, ranges: BTreeSet::new() });
         self.reconciler.replace_all(self.world.values().cloned().collect());
