@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lb_tests::wire::Transport;
-use lb_tests::{Conversation, Inside, Process, check, shunt_program, tcp};
+use lb_tests::{Conversation, Inside, Process, ask_shunt, check, tcp};
 use serde_json::Value;
 
 use super::{Edge, here, there};
@@ -11,11 +11,7 @@ use super::{Edge, here, there};
 /// What `shunt flows` says.
 #[track_caller]
 fn flows(edge: &Edge) -> Vec<Value> {
-    let pin_dir = edge.node.pin_dir();
-    let program = shunt_program().expect("shunt");
-    let arguments = ["flows", "-o", "json", "--pin-dir", pin_dir.to_str().expect("a path of text")];
-    let said = edge.node.place().run(program.to_str().expect("a path of text"), &arguments).expect("flows");
-    let said: Value = serde_json::from_str(&said).expect(&said);
+    let said = ask_shunt(&edge.node, "flows").unwrap_or_else(|error| panic!("{error:#}"));
     said.as_array().expect("flows").clone()
 }
 

@@ -6,6 +6,7 @@ mod forward;
 mod hairpin;
 mod lifetime;
 mod refuse;
+mod status;
 
 use std::net::IpAddr;
 
@@ -42,10 +43,16 @@ impl Edge {
 
     #[track_caller]
     pub(crate) fn with_arguments(arguments: &[&str], services: &[&dyn Manifest]) -> Self {
-        Self::try_start(arguments, services).unwrap_or_else(|error| panic!("{error:#}"))
+        let arguments = arguments.iter().map(Into::into).collect();
+        Self::with_options(Options { arguments, ..Options::default() }, services)
     }
 
-    fn try_start(arguments: &[&str], services: &[&dyn Manifest]) -> anyhow::Result<Self> {
+    #[track_caller]
+    pub(crate) fn with_options(options: Options, services: &[&dyn Manifest]) -> Self {
+        Self::try_start(options, services).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn try_start(mut options: Options, services: &[&dyn Manifest]) -> anyhow::Result<Self> {
         let network = Network::create()?;
         let node = network.node("node-1")?;
         let other = network.node("node-2")?;
@@ -64,9 +71,8 @@ impl Edge {
         let pods = [&here, &there].map(|pod| pod.manifest().label("app", pod.name()));
         let mut manifests: Vec<&dyn Manifest> = pods.iter().map(|pod| pod as &dyn Manifest).collect();
         manifests.extend(services);
-        let log = ["--log", "info,lb_userspace=debug"];
-        let arguments = log.iter().chain(arguments).map(Into::into).collect();
-        let shunt = Shunt::start(&node, &Options { arguments, ..Options::default() }, &manifests)?;
+        options.arguments.extend(["--log", "info,lb_userspace=debug"].map(Into::into));
+        let shunt = Shunt::start(&node, &options, &manifests)?;
         Ok(Self { shunt, servers, here, there, client, node, other, network })
     }
 
