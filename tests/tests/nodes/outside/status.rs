@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use lb_tests::wire::Outcome;
 use lb_tests::{Inside, Options, ask_shunt, check, flood, tcp, udp};
 use serde_json::Value;
 
@@ -101,7 +102,12 @@ fn ports_that_run_out_are_told_once_for_their_backend() {
 fn wait_until_served(edge: &Edge, target: &str) {
     let deadline = Instant::now() + Duration::from_secs(60);
     let dial = udp(target).within(Duration::from_secs(1));
-    while dial.from(&edge.client).expect("an attempt").iter().any(|attempt| matches!(attempt.outcome, Outcome::Failed(_))) {
+    while dial
+        .from(&edge.client)
+        .expect("an attempt")
+        .iter()
+        .any(|attempt| matches!(attempt.outcome, Outcome::Failed(_)))
+    {
         assert!(Instant::now() < deadline, "no port becomes free");
     }
 }
