@@ -6,7 +6,7 @@ use lb_tests::wire::Transport;
 use lb_tests::{Conversation, Inside, Process, ask_shunt, check, tcp};
 use serde_json::Value;
 
-use super::{Edge, here, there};
+use super::{Edge, for_both, here, there};
 
 /// What `shunt flows` says.
 #[track_caller]
@@ -71,8 +71,7 @@ fn connections_go_on_while_the_instance_is_away_and_new_ones_begin() {
 
 #[test]
 fn datagrams_go_to_another_backend_at_once_when_theirs_is_gone() {
-    let both =
-        lb_tests::manifest::service("both").selecting("tier", "all").port(5000).udp().node_port(31_003);
+    let both = for_both("both").port(5000).udp().node_port(31_003);
     let edge = Edge::serving(&[&both]);
     let pods = [&edge.here, &edge.there].map(|pod| pod.manifest().label("tier", "all"));
     edge.shunt.apply(&[&pods[0], &pods[1]]).expect("in force");

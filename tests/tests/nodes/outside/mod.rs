@@ -73,6 +73,7 @@ impl Edge {
         manifests.extend(services);
         options.arguments.extend(["--log", "info,lb_userspace=debug"].map(Into::into));
         let shunt = Shunt::start(&node, &options, &manifests)?;
+        anyhow::ensure!(!shunt.log().contains("ERROR"), "{}", shunt.log());
         Ok(Self { shunt, servers, here, there, client, node, other, network })
     }
 
@@ -93,12 +94,22 @@ pub(crate) fn socket(ip: IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(ip, port).to_string()
 }
 
-/// A Service of port 80 for the pod of the node.
+/// A Service of port 80, in both families, for the pod of the node.
 pub(crate) fn here(name: &str) -> Service {
-    service(name).selecting("app", "here").port(80)
+    for_app(name, "here").port(80)
 }
 
-/// A Service of port 80 for the pod of the other node.
+/// The same for the pod of the other node.
 pub(crate) fn there(name: &str) -> Service {
-    service(name).selecting("app", "there").port(80)
+    for_app(name, "there").port(80)
+}
+
+/// A Service in both families, for the pods with a label `app`; its ports are yet to be said.
+pub(crate) fn for_app(name: &str, app: &str) -> Service {
+    service(name).with("ipFamilyPolicy", "PreferDualStack".into()).selecting("app", app)
+}
+
+/// The same for the pods with the label `tier: all`, when both have it.
+pub(crate) fn for_both(name: &str) -> Service {
+    service(name).with("ipFamilyPolicy", "PreferDualStack".into()).selecting("tier", "all")
 }

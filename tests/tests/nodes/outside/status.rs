@@ -6,7 +6,7 @@ use lb_tests::wire::Outcome;
 use lb_tests::{Inside, Options, ask_shunt, check, flood, tcp, udp};
 use serde_json::Value;
 
-use super::{Edge, here, there};
+use super::{Edge, for_app, here, there};
 
 #[track_caller]
 fn status(edge: &Edge) -> Value {
@@ -72,7 +72,7 @@ fn an_address_that_the_node_gets_later_is_served() {
 #[test]
 fn ports_that_run_out_are_told_once_for_their_backend() {
     const CLIENTS: u32 = 2_000;
-    let service = there("remote").port(5000).udp().node_port(31_002);
+    let service = for_app("remote", "there").port(5000).udp().node_port(31_002);
     let edge = Edge::serving(&[&service]);
     // What the kernel gives to sockets is not masqueraded with: few ports are left.
     let few = "net.ipv4.ip_local_port_range=1024 65000";
