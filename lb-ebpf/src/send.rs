@@ -3,12 +3,7 @@
 use aya_ebpf::bindings::__sk_buff;
 use lb_common::{
     Addr, Counter, FlowFlags,
-    packet::{
-        Part,
-        icmp::{self, Quoted},
-        reply::Message,
-        rewrite,
-    },
+    packet::{Part, icmp, reply::Message, rewrite},
 };
 
 use crate::{
@@ -35,12 +30,12 @@ pub extern "C" fn shunt_deliver(skb: *mut __sk_buff, work: *mut Work, flags: u32
     if headers.part == Part::First {
         fragment::record(headers);
     }
-    let len = if masqueraded { segment_len(packet, headers) } else { 0 };
-    let mut way = Way::new(packet, to, len);
+    let mut way = None;
     if masqueraded {
         if headers.ttl <= 1 {
             return cannot_send(skb, work, Message::TimeExceeded, 0);
         }
+        let way = way.insert(Way::new(packet, to, segment_len(packet, headers)));
         match way.find(packet) {
             Found::Way => {}
             Found::TooBig(mtu) => return cannot_send(skb, work, Message::TooBig, mtu),
@@ -51,20 +46,21 @@ pub extern "C" fn shunt_deliver(skb: *mut __sk_buff, work: *mut Work, flags: u32
         return drop(Counter::Malformed);
     }
     maps::count(if flags.has(FlowFlags::REVERSE) { Counter::TcReply } else { Counter::TcForward });
-    if !masqueraded {
+    let Some(way) = way else {
         return PASS;
-    }
+    };
     match rewrite::decrement_ttl(&mut packet, headers) {
         Some(()) => way.go(),
         None => drop(Counter::Malformed),
     }
 }
 
-/// The same for an ICMP error, which becomes one from `src` about a packet of `work.to` reversed. Nothing is
+/// The same for an ICMP error that quotes `work.quoted`: it becomes one from `src` about a packet of `work.to`
+/// reversed. Nothing is
 /// answered to an error (RFC 1122 §3.2.2).
 #[inline(always)]
-pub fn deliver_error(packet: &mut Skb, work: &Work, quoted: &Quoted, src: Addr, masqueraded: bool) -> i32 {
-    let Work { headers, to, .. } = work;
+pub fn deliver_error(packet: &mut Skb, work: &Work, src: Addr, masqueraded: bool) -> i32 {
+    let Work { headers, to, quoted, .. } = work;
     let mut way = Way::new(*packet, to, 0);
     if masqueraded {
         if headers.ttl <= 1 {

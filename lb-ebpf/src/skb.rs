@@ -11,7 +11,7 @@ use aya_ebpf::{
         bpf_csum_update, bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_change_tail, bpf_skb_pull_data,
     },
 };
-use lb_common::packet::{ChecksumField, Packet, Sum, crc32c};
+use lb_common::packet::{self, ChecksumField, Packet, Sum, crc32c};
 
 /// Bytes at the front that are made readable: Ethernet, an IPv6 header with its extensions, or an ICMP error
 /// with what it quotes, and a transport header.
@@ -235,6 +235,12 @@ impl Packet for Skb {
     }
 
     #[inline(always)]
+    fn sum(&self, at: usize, count: usize) -> Option<Sum> {
+        let sum = shunt_sum(self.0, at as u32, count as u32);
+        (sum != NO_SUM).then_some(Sum::ZERO.add_word(sum as u32))
+    }
+
+    #[inline(always)]
     fn truncate(&mut self, len: usize) -> Option<()> {
         // SAFETY: the context is this program's own. Also makes all of the packet readable, and one segment.
         let result = unsafe { bpf_skb_change_tail(self.0, len as u32, 0) };
@@ -250,8 +256,18 @@ impl Packet for Skb {
     }
 }
 
-/// A function of the whole object rather than of its programs: the verifier walks its five hundred steps once,
-/// and not on every way that leads to them.
+/// In place of a sum, which has 32 bits.
+const NO_SUM: u64 = u64::MAX;
+
+/// [`packet::sum`], folded, as a function of the whole object rather than of its programs: the verifier walks its
+/// three hundred steps once, and not on every way that leads to them.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn shunt_sum(skb: *mut __sk_buff, at: u32, count: u32) -> u64 {
+    packet::sum(&Skb(skb), at as usize, count as usize).map_or(NO_SUM, |sum| sum.to_u32().into())
+}
+
+/// [`crc32c::difference`], likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn shunt_crc32c(old: u32, new: u32, len: u32) -> u32 {

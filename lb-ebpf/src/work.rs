@@ -8,7 +8,10 @@
 //! and not again on every way that leads to it.
 
 use aya_ebpf::bindings::__sk_buff;
-use lb_common::{Flow, FlowKey, Frontend, Moment, packet::Headers};
+use lb_common::{
+    Flow, FlowKey, Frontend, Moment,
+    packet::{Headers, icmp::Quoted},
+};
 
 use crate::skb::Skb;
 
@@ -17,6 +20,8 @@ use crate::skb::Skb;
 pub struct Work {
     /// What the packet is.
     pub headers: Headers,
+    /// The packet in it, where it is an ICMP error.
+    pub quoted: Quoted,
     /// What it is to become.
     pub to: FlowKey,
     /// Whose address it is for.

@@ -20,13 +20,13 @@ use crate::{
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn shunt_error(skb: *mut __sk_buff, work: *mut Work, leaves: u32) -> i32 {
+    if shunt_quote(skb, work) == 0 {
+        return PASS;
+    }
     let Some((mut packet, work)) = take_up(skb, work) else {
         return DROP;
     };
-    let Some(quoted) = icmp::quoted(&packet, &work.headers) else {
-        return PASS;
-    };
-    let answer = quoted.tuple.reversed();
+    let answer = work.quoted.tuple.reversed();
     let perhaps = if leaves != 0 {
         maps::is_in_filter(FilterBit::backend(answer.src(), answer.sport(), answer.proto()))
     } else {
@@ -45,5 +45,19 @@ pub extern "C" fn shunt_error(skb: *mut __sk_buff, work: *mut Work, leaves: u32)
     }
     work.to = flow.rewritten(answer.proto());
     let src = if masqueraded || reverse { work.to.src() } else { work.headers.tuple.src() };
-    deliver_error(&mut packet, work, &quoted, src, masqueraded)
+    deliver_error(&mut packet, work, src, masqueraded)
+}
+
+/// Decodes the packet that an error quotes into `work.quoted`; 0 where it is not one with ports.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn shunt_quote(skb: *mut __sk_buff, work: *mut Work) -> u32 {
+    let Some((packet, work)) = take_up(skb, work) else {
+        return 0;
+    };
+    let Some(quoted) = icmp::quoted(&packet, &work.headers) else {
+        return 0;
+    };
+    work.quoted = quoted;
+    1
 }
