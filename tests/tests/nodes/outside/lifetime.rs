@@ -6,7 +6,7 @@ use lb_tests::wire::Transport;
 use lb_tests::{Conversation, Inside, Process, ask_shunt, check, tcp};
 use serde_json::Value;
 
-use super::{Edge, for_both, here, there};
+use super::{Edge, flow_table, for_both, here, there};
 
 /// What `shunt flows` says.
 #[track_caller]
@@ -130,9 +130,7 @@ fn a_full_table_is_emptied_of_what_is_over_in_seconds() {
 /// Puts flows of datagrams into the table whose last packets are as long ago as the machine is up.
 fn fill(edge: &Edge, count: u32) {
     use lb_common::{Addr, BackendId, Flow, FlowFlags, FlowKey, Moment, Owner, Port, Proto, Seen, ServiceId};
-    let data = aya::maps::MapData::from_pin(edge.node.pin_dir().join("v1/maps/FLOWS")).expect("the table");
-    let map = aya::maps::Map::from_map_data(data).expect("a map");
-    let mut table = aya::maps::HashMap::<_, FlowKey, Flow>::try_from(map).expect("a hash");
+    let mut table = flow_table(edge);
     let owner = Owner { backend: BackendId::NONE, generation: 0, service: ServiceId::NONE };
     let address = |number: u32| Addr::from_v4_word((0xcb00_0000 + number).to_be());
     for number in 0..count {

@@ -10,6 +10,8 @@ mod status;
 
 use std::net::IpAddr;
 
+use aya::maps::{HashMap, Map, MapData};
+use lb_common::{Flow, FlowKey};
 use lb_tests::manifest::{Manifest, Service, service};
 use lb_tests::{Inside, Network, Node, Options, Outside, Pod, Process, Shunt, serve};
 
@@ -87,6 +89,13 @@ impl Edge {
     pub(crate) fn shell(&self, line: &str) -> String {
         self.client.place().run("sh", &["-c", line]).unwrap_or_else(|error| panic!("{error:#}"))
     }
+}
+
+/// The table of flows that both sides were heard of.
+#[track_caller]
+pub(crate) fn flow_table(edge: &Edge) -> HashMap<MapData, FlowKey, Flow> {
+    let data = MapData::from_pin(edge.node.pin_dir().join("v1/maps/FLOWS")).expect("the table");
+    Map::from_map_data(data).expect("a map").try_into().expect("a hash")
 }
 
 /// An address and port as one writes it.
