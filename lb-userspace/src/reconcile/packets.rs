@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
 use lb_common::{Addr, FilterBit, NodeConfig};
 
 use super::state::State;
@@ -16,6 +17,8 @@ pub struct NodePath {
     pub addresses: BTreeSet<Addr>,
     /// Networks of the cluster.
     pub ranges: BTreeSet<Range>,
+    /// Those of them that ClusterIPs are from.
+    pub service_cidrs: Vec<IpNet>,
 }
 
 impl<S: Store> Reconciler<S> {

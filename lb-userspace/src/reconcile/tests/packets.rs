@@ -49,6 +49,7 @@ fn node(addresses: &[&str], ranges: &[&str]) -> NodePath {
         config: NodeConfig::new(first, Addr::UNSPECIFIED, [PortRange::EMPTY; 2], flags),
         addresses: addresses.iter().map(|text| addr(text)).collect(),
         ranges: ranges.iter().map(|text| Range::new(RangeSet::PODS, &net(text))).collect(),
+        service_cidrs: vec![],
     }
 }
 

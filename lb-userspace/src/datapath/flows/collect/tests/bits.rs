@@ -79,7 +79,12 @@ impl Scene {
         let config =
             NodeConfig::new(addr(NODE), Addr::UNSPECIFIED, [PortRange::EMPTY; 2], NodeFlags::empty());
         let addresses = BTreeSet::from([addr(NODE)]);
-        self.reconciler.put_node(NodePath { config, addresses, ranges: BTreeSet::new() });
+        self.reconciler.put_node(NodePath {
+            config,
+            addresses,
+            ranges: BTreeSet::new(),
+            service_cidrs: Vec::new(),
+        });
         self.reconciler.replace_all(self.world.values().cloned().collect());
     }
 
