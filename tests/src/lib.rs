@@ -31,4 +31,4 @@ pub use node::{Node, Pod};
 pub use place::{Inside, Place, programs_dir};
 pub use process::Process;
 pub use serve::{Serve, serve};
-pub use shunt::{Options, Shunt, shunt_program};
+pub use shunt::{Options, Shunt, ask_shunt, shunt_program};
