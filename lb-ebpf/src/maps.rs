@@ -14,9 +14,11 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use lb_common::{
-    Affinity, AffinityKey, Backend, BackendId, Counter, Dialled, FILTER_WORDS, FilterBit, Frontend, FrontendKey,
-    List, NodeConfig, RangeKey, RangeSet, Service, ServiceId, SocketFlow, SocketFlowKey, Addr,
+    Addr, Affinity, AffinityKey, Backend, BackendId, Counter, Dialled, FILTER_WORDS, FilterBit, Frontend,
+    FrontendKey, List, NodeConfig, RangeKey, RangeSet, Service, ServiceId, SocketFlow, SocketFlowKey,
 };
+
+use crate::work::Work;
 
 /// Whose is this address and port? Not preallocated: it grows as it fills. Full: the newest frontend is
 /// refused in userspace, the others go on.
@@ -61,6 +63,10 @@ static RANGES: LpmTrie<RangeKey, u32> = LpmTrie::with_max_entries(1 << 16, BPF_F
 #[map]
 static NODE: Array<NodeConfig> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// The packet in hand, for each processor.
+#[map]
+static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
+
 /// By [`Counter`].
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
@@ -97,6 +103,12 @@ pub fn is_in_range(set: RangeSet, addr: Addr) -> bool {
 #[inline(always)]
 pub fn node() -> Option<&'static NodeConfig> {
     NODE.get(0)
+}
+
+/// This processor's own.
+#[inline(always)]
+pub fn work() -> Option<*mut Work> {
+    WORK.get_ptr_mut(0)
 }
 
 /// The frontend of an address, or a guard.

@@ -69,10 +69,10 @@ pub fn remove_assured(key: &FlowKey) {
     let _was_there = FLOWS.remove(key);
 }
 
-/// Forgets a direction of a new flow.
+/// Forgets a direction of a new flow; false where it was not there.
 #[inline(always)]
-pub fn remove_new(key: &FlowKey) {
-    let _was_there = NEW_FLOWS.remove(key);
+pub fn remove_new(key: &FlowKey) -> bool {
+    NEW_FLOWS.remove(key).is_ok()
 }
 
 /// The ports of a datagram.

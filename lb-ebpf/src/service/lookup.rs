@@ -26,7 +26,9 @@ pub fn lookup_from_socket(netns: u64, addr: Addr, port: Port, proto: Proto) -> F
     let addr = if own_host { addr.loopback() } else { addr };
     let Some(frontend) = maps::lookup_frontend(&FrontendKey::new(addr, port, proto)) else {
         return match maps::lookup_frontend(&FrontendKey::address_guard(addr)) {
-            Some(guard) if !guard.flags().has(FrontendFlags::PING_ONLY) => Found::Refused(Counter::UnknownPort),
+            Some(guard) if !guard.flags().has(FrontendFlags::PING_ONLY) => {
+                Found::Refused(Counter::UnknownPort)
+            }
             _ => Found::NotOurs,
         };
     };
