@@ -119,7 +119,8 @@ pub fn set_source(packet: Skb, to: &mut FlowKey) -> Result<bool, Counter> {
     let mut way = Way::new(packet, to, 0);
     let with_source = node.flags().has(NodeFlags::FIB_SOURCE);
     match way.lookup(packet, if with_source { WITH_SOURCE } else { 0 }) {
-        FOUND | FOUND_NO_NEIGHBOUR => {}
+        // Whether the way takes so big a packet is asked when it is sent.
+        FOUND | FOUND_NO_NEIGHBOUR | TOO_BIG => {}
         NOT_FORWARDED if maps::is_in_filter(FilterBit::node_address(to.dst())) => return Ok(false),
         _ => return Err(Counter::NoRoute),
     }

@@ -60,24 +60,54 @@ fn follow(work: &mut Work) -> Option<FlowFlags> {
         return None;
     }
     *to = flow.rewritten(key.proto());
-    let flags = flow.flags();
-    if (flow.touch(seen, now) || !flow.seen().has(Seen::NO_ROOM)) && !flow.is_reverse() {
-        settle(key, flow, now);
-    }
-    Some(flags)
+    note_new(key, flow, seen, now);
+    Some(flow.flags())
 }
 
 /// The same for a packet that goes out: the answer of a flow that is not masqueraded.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn shunt_follow_back(work: *mut Work) -> u32 {
+    // SAFETY: the caller's own, which it doesn't touch meanwhile.
+    let work = unsafe { work.as_mut() };
+    work.and_then(follow_back).map_or(NONE, |flags| flags.bits().into())
+}
+
 #[inline(always)]
-pub fn follow_back(work: &mut Work) -> Option<FlowFlags> {
-    let key = &work.headers.tuple;
-    let flow = lookup(key)?;
-    if !flow.is_reverse() || flow.is_masqueraded() {
-        return None;
+fn follow_back(work: &mut Work) -> Option<FlowFlags> {
+    let Work { headers, to, .. } = work;
+    let (key, seen, now) = (&headers.tuple, headers.seen(), flows::now());
+    let is_ours = |flow: &Flow| flow.is_reverse() && !flow.is_masqueraded();
+    if let Some(flow) = flows::lookup_assured(key) {
+        if !is_ours(flow) {
+            return None;
+        }
+        flow.touch(seen, now);
+        *to = flow.rewritten(key.proto());
+        return Some(flow.flags());
     }
-    flow.touch(work.headers.seen(), flows::now());
-    work.to = flow.rewritten(key.proto());
+    let flow = flows::lookup_new(key).filter(|flow| is_ours(flow))?;
+    *to = flow.rewritten(key.proto());
+    note_new(key, flow, seen, now);
     Some(flow.flags())
+}
+
+/// Notes a packet in the entry of a flow that is not assured. The first answer is told to the client's
+/// direction, which becomes assured when it goes on: as long as there is none, nothing more is looked up but,
+/// once a moment, whether the entry for answers is still there.
+#[inline(always)]
+fn note_new(key: &FlowKey, flow: &mut Flow, seen: Seen, now: Moment) {
+    let before = flow.seen();
+    let first = flow.touch(seen, now);
+    if flow.is_reverse() {
+        if before == Seen::NOTHING
+            && let Some(forward) = flows::lookup_new(&key.counterpart(flow))
+        {
+            forward.touch(Seen::ANSWERED, now);
+        }
+    } else if first || (before.has(Seen::ANSWERED) && !before.has(Seen::NO_ROOM)) {
+        settle(key, flow, now);
+    }
 }
 
 /// The entry of a tuple, in either table.
@@ -119,8 +149,11 @@ fn is_over(key: &FlowKey, flow: &Flow) -> bool {
 fn settle(key: &FlowKey, flow: &mut Flow, now: Moment) {
     let counterpart = key.counterpart(flow);
     let Some(reverse) = flows::lookup_new(&counterpart) else {
-        // The cache has lost one half: without it no answer would find its way.
-        flows::insert_new(&counterpart, &flow.counterpart(key, now));
+        // The cache has lost one half: without it no answer would find its way. Where another flow has its
+        // place by now, this one has none.
+        if !flows::insert_new(&counterpart, &flow.counterpart(key, now)) {
+            flows::remove_new(key);
+        }
         return;
     };
     if !is_assured(key.proto(), flow.seen(), reverse.seen()) {

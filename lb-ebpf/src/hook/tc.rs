@@ -16,7 +16,7 @@ use crate::{
         error::shunt_error,
         fragment,
         open::{REFUSED, shunt_open},
-        shunt_follow,
+        shunt_follow, shunt_follow_back,
     },
     maps,
     send::shunt_deliver,
@@ -75,10 +75,8 @@ pub fn egress(ctx: &TcContext) -> i32 {
         Kind::IcmpError => return shunt_error(skb, work, 1),
         Kind::Echo | Kind::Other => return PASS,
     }
-    match flow::follow_back(taken) {
-        Some(flags) => shunt_deliver(skb, work, flags.bits().into()),
-        None => PASS,
-    }
+    let flags = shunt_follow_back(work);
+    if flags == flow::NONE { PASS } else { shunt_deliver(skb, work, flags) }
 }
 
 /// Takes up the packet; `None` where it is not one to look at any further.
