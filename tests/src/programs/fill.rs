@@ -156,9 +156,24 @@ impl Lab {
     }
 
     fn filter(&mut self, bit: FilterBit) -> Result<()> {
+        self.filter_words.push(bit.word());
         let mut filter = self.array("FILTER")?;
         let word: u64 = filter.get(&bit.word(), 0).context("read FILTER")?;
         filter.set(bit.word(), word | bit.mask(), 0).context("write FILTER")
+    }
+
+    pub(super) fn forget_filter(&mut self) -> Result<()> {
+        for word in std::mem::take(&mut self.filter_words) {
+            self.array::<u64>("FILTER")?.set(word, 0, 0).context("write FILTER")?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn forget_ranges(&mut self) -> Result<()> {
+        let map = self.programs.ebpf.map_mut("RANGES").context("no map RANGES")?;
+        let mut map: LpmTrie<_, RangeKey, u32> = map.try_into()?;
+        let keys: Vec<Key<RangeKey>> = map.keys().collect::<Result<_, _>>().context("read RANGES")?;
+        keys.iter().try_for_each(|key| map.remove(key)).context("empty RANGES")
     }
 
     fn array<T: aya::Pod>(&mut self, name: &str) -> Result<Array<&mut aya::maps::MapData, T>> {

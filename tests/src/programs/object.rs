@@ -49,17 +49,19 @@ impl Programs {
         for (map, entries) in sizes {
             loader.map_max_entries(map, *entries);
         }
-        let mut programs = Self { ebpf: loader.load(OBJECT).context("load the object")? };
-        for hook in Hook::ALL {
-            programs.program(hook)?.load().with_context(|| format!("load {}", hook.program()))?;
-        }
-        Ok(programs)
+        Ok(Self { ebpf: loader.load(OBJECT).context("load the object")? })
     }
 
+    /// A program, loaded when it is first wanted: the verifier takes a tenth of a second for each.
     fn program(&mut self, hook: Hook) -> Result<&mut SchedClassifier> {
         let name = hook.program();
         let program = self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
-        program.try_into().with_context(|| format!("the type of {name}"))
+        let program: &mut SchedClassifier =
+            program.try_into().with_context(|| format!("the type of {name}"))?;
+        if program.fd().is_err() {
+            program.load().with_context(|| format!("load {name}"))?;
+        }
+        Ok(program)
     }
 
     /// Runs a program once on a packet that is on device `ifindex` of this thread's network namespace. `out`

@@ -30,6 +30,7 @@ const LINES: &[&str] = &[
     "link set wire0 up",
     "link set pod0 up",
     "link set wire1 up",
+    // An MTU that is not locked is not one for what is forwarded (`ip_mtu_from_fib_result`).
     // To the router that clients outside are behind, to two other nodes, and to this node's pods.
     "route add 192.0.2.0/24 via 192.168.49.1",
     "route add 10.244.2.0/24 via 192.168.49.12",
@@ -37,7 +38,7 @@ const LINES: &[&str] = &[
     "route add 10.244.1.0/24 dev pod0",
     "route add 2001:db8::/32 via fd00:192:168:49::1",
     "route add fd00:10:244:2::/64 via fd00:192:168:49::12",
-    "route add fd00:10:244:3::/64 via fd00:192:168:49::12 mtu 1400",
+    "route add fd00:10:244:3::/64 via fd00:192:168:49::12 mtu lock 1400",
     "route add fd00:10:244:1::/64 dev pod0",
     "neigh add 192.168.49.1 lladdr 02:00:00:00:00:02 dev out0 nud permanent",
     "neigh add 192.168.49.12 lladdr 02:00:00:00:00:12 dev out0 nud permanent",

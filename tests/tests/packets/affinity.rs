@@ -21,16 +21,16 @@ fn dial_by(lab: &mut Lab, case: Case, port: u16, dialled: SocketAddr) -> SocketA
 
 #[test]
 fn a_client_has_one_backend_by_every_frontend_of_a_service() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         let mut service = case.service(many(case)[0]).affinity(3_600);
         for backend in &many(case)[1..] {
             service = service.to(*backend);
         }
         lab.serve(&service.and(frontend(case.other_frontend(), case.proto)));
-        let first = dial_by(&mut lab, case, 40_000, case.frontend());
+        let first = dial_by(lab, case, 40_000, case.frontend());
         for port in 40_001..40_020 {
-            assert_eq!(dial_by(&mut lab, case, port, case.frontend()), first);
-            assert_eq!(dial_by(&mut lab, case, port, case.other_frontend()), first);
+            assert_eq!(dial_by(lab, case, port, case.frontend()), first);
+            assert_eq!(dial_by(lab, case, port, case.other_frontend()), first);
         }
         let others: HashSet<_> = (1..=40)
             .map(|number| {

@@ -15,18 +15,20 @@ pub(crate) struct Case {
 
 pub(crate) const PROTOS: [Proto; 3] = [Proto::TCP, Proto::UDP, Proto::SCTP];
 
-/// All of them, each with a node of its own.
-pub(crate) fn each(test: impl Fn(Case, Lab)) {
+/// All of them, one after the other on a node that has nothing to serve yet.
+pub(crate) fn each(test: impl Fn(Case, &mut Lab)) {
     each_of(&PROTOS, test);
 }
 
-/// Both families of some protocols, each with a node of its own.
-pub(crate) fn each_of(protos: &[Proto], test: impl Fn(Case, Lab)) {
+/// Both families of some protocols, likewise.
+pub(crate) fn each_of(protos: &[Proto], test: impl Fn(Case, &mut Lab)) {
+    let mut lab = Lab::new();
     for v4 in [true, false] {
         for &proto in protos {
             let case = Case { v4, proto };
             println!("{case:?}");
-            test(case, Lab::new());
+            test(case, &mut lab);
+            lab.forget();
         }
     }
 }

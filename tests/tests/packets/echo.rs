@@ -22,7 +22,7 @@ fn request(case: Case) -> Packet {
 
 #[test]
 fn an_echo_request_to_an_address_of_services_is_answered() {
-    each_of(&[Proto::TCP], |case, mut lab| {
+    each_of(&[Proto::TCP], |case, lab| {
         for flags in [FrontendFlags::default(), FrontendFlags::PING_ONLY] {
             lab.guard(case.frontend().ip(), flags);
             for size in [0, 1, 56, 1_400] {
@@ -38,7 +38,7 @@ fn an_echo_request_to_an_address_of_services_is_answered() {
 
 #[test]
 fn an_echo_request_is_left_alone_where_none_is_wanted() {
-    each_of(&[Proto::TCP], |case, mut lab| {
+    each_of(&[Proto::TCP], |case, lab| {
         lab.node(NodeFlags::empty());
         lab.guard(case.frontend().ip(), FrontendFlags::PING_ONLY);
         lab.from_outside(&request(case)).untouched();
@@ -47,7 +47,7 @@ fn an_echo_request_is_left_alone_where_none_is_wanted() {
 
 #[test]
 fn an_echo_request_to_a_cluster_ip_is_refused_where_none_is_answered() {
-    each_of(&[Proto::TCP], |case, mut lab| {
+    each_of(&[Proto::TCP], |case, lab| {
         lab.node(NodeFlags::empty());
         lab.guard(case.frontend().ip(), FrontendFlags::default());
         let request = request(case);
@@ -60,7 +60,7 @@ fn an_echo_request_to_a_cluster_ip_is_refused_where_none_is_answered() {
 
 #[test]
 fn an_echo_request_to_another_address_is_not_ours() {
-    each_of(&[Proto::TCP], |case, mut lab| {
+    each_of(&[Proto::TCP], |case, lab| {
         lab.guard(case.other_frontend().ip(), FrontendFlags::default());
         lab.from_outside(&request(case)).untouched();
         lab.to_outside(&request(case)).untouched();

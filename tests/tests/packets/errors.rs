@@ -46,9 +46,9 @@ fn number(error: &Packet) -> (u8, u8, u32) {
 
 #[test]
 fn a_local_backend_is_told_what_became_of_its_answer() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
-        let answer = converse(&mut lab, case, case.client(), case.frontend()).answer();
+        let answer = converse(lab, case, case.client(), case.frontend()).answer();
         let sent = lab.to_outside(&answer).passed();
         // One of its hops was this node's, the next is the router's that gives up.
         for error in errors(case, &sent) {
@@ -67,9 +67,9 @@ fn a_local_backend_is_told_what_became_of_its_answer() {
 
 #[test]
 fn a_client_is_told_what_a_local_backend_s_side_makes_of_its_packet() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
-        let received = converse(&mut lab, case, case.client(), case.frontend());
+        let received = converse(lab, case, case.client(), case.frontend());
         let dialled = case.go_on(case.client(), case.frontend());
         for mut error in errors(case, &received) {
             error.src.set_ip(case.here().ip());
@@ -88,9 +88,9 @@ fn a_client_is_told_what_a_local_backend_s_side_makes_of_its_packet() {
 
 #[test]
 fn a_remote_backend_is_told_what_became_of_its_answer() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
-        let answer = converse(&mut lab, case, case.client(), case.frontend()).answer();
+        let answer = converse(lab, case, case.client(), case.frontend()).answer();
         let sent = lab.from_outside(&answer).redirected();
         for error in errors(case, &sent) {
             let told = lab.from_outside(&error).counting(&[Counter::IcmpError]).redirected();
@@ -104,9 +104,9 @@ fn a_remote_backend_is_told_what_became_of_its_answer() {
 
 #[test]
 fn a_client_is_told_what_a_remote_backend_s_side_makes_of_its_packet() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
-        let sent = converse(&mut lab, case, case.client(), case.frontend());
+        let sent = converse(lab, case, case.client(), case.frontend());
         let dialled = case.go_on(case.client(), case.frontend());
         for mut error in errors(case, &sent) {
             error.src.set_ip(case.there().ip());
@@ -121,9 +121,9 @@ fn a_client_is_told_what_a_remote_backend_s_side_makes_of_its_packet() {
 
 #[test]
 fn an_error_that_quotes_no_more_than_ports_is_translated() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
-        let sent = converse(&mut lab, case, case.client(), case.frontend());
+        let sent = converse(lab, case, case.client(), case.frontend());
         let dialled = case.go_on(case.client(), case.frontend()).after_hops(1).ip_bytes();
         let header = if case.v4 { 20 } else { 40 };
         for error in errors(case, &sent) {
@@ -137,9 +137,9 @@ fn an_error_that_quotes_no_more_than_ports_is_translated() {
 
 #[test]
 fn an_error_about_a_packet_of_no_flow_is_not_touched() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
-        converse(&mut lab, case, case.client(), case.frontend());
+        converse(lab, case, case.client(), case.frontend());
         let mut other = case.client();
         other.set_port(1_234);
         for about in [case.open(case.frontend(), other), case.open(case.here(), other)] {
@@ -153,9 +153,9 @@ fn an_error_about_a_packet_of_no_flow_is_not_touched() {
 
 #[test]
 fn an_error_on_its_last_hop_is_dropped_where_it_would_be_sent_on() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
-        let sent = converse(&mut lab, case, case.client(), case.frontend());
+        let sent = converse(lab, case, case.client(), case.frontend());
         for error in errors(case, &sent) {
             lab.from_outside(&error.ttl(1)).counting(&[Counter::TtlExpired]).dropped();
         }

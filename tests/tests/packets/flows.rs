@@ -10,7 +10,7 @@ use crate::case::{Case, at, converse, each, each_of, key};
 
 #[test]
 fn a_flow_is_two_entries_that_find_each_other() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
         let dial = case.dial();
         let sent = lab.from_outside(&dial).redirected();
@@ -28,7 +28,7 @@ fn a_flow_is_two_entries_that_find_each_other() {
 
 #[test]
 fn a_flow_is_assured_when_its_client_goes_on_after_an_answer() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let sent = lab.from_outside(&case.dial()).passed();
         let go_on = case.go_on(case.client(), case.frontend());
@@ -44,7 +44,7 @@ fn a_flow_is_assured_when_its_client_goes_on_after_an_answer() {
 
 #[test]
 fn what_opens_again_goes_where_it_went_first() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         let mut many = case.service(case.there());
         for number in 10..40 {
             let mut backend = case.there();
@@ -63,9 +63,9 @@ fn what_opens_again_goes_where_it_went_first() {
 
 #[test]
 fn a_closed_tuple_begins_a_flow_of_its_own_when_it_opens_again() {
-    each_of(&[Proto::TCP, Proto::SCTP], |case, mut lab| {
+    each_of(&[Proto::TCP, Proto::SCTP], |case, lab| {
         let (service, _) = lab.serve(&case.service(case.there()));
-        let went_on = converse(&mut lab, case, case.client(), case.frontend());
+        let went_on = converse(lab, case, case.client(), case.frontend());
         let _closing = lab.from_outside(&case.close(case.client(), case.frontend())).redirected();
         let _closing = lab.from_outside(&case.close(went_on.dst, went_on.src)).redirected();
         // Another backend by now.
@@ -84,9 +84,9 @@ fn a_closed_tuple_begins_a_flow_of_its_own_when_it_opens_again() {
 
 #[test]
 fn an_open_tuple_that_opens_again_stays_the_flow_that_it_is() {
-    each_of(&[Proto::TCP, Proto::SCTP], |case, mut lab| {
+    each_of(&[Proto::TCP, Proto::SCTP], |case, lab| {
         lab.serve(&case.service(case.there()));
-        let went_on = converse(&mut lab, case, case.client(), case.frontend());
+        let went_on = converse(lab, case, case.client(), case.frontend());
         let again = lab.from_outside(&case.dial()).counting(&[Counter::TcForward]).redirected();
         assert_eq!((again.src, again.dst), (went_on.src, went_on.dst));
     });
@@ -94,9 +94,9 @@ fn an_open_tuple_that_opens_again_stays_the_flow_that_it_is() {
 
 #[test]
 fn a_retransmission_after_the_close_is_translated_still() {
-    each_of(&[Proto::TCP, Proto::SCTP], |case, mut lab| {
+    each_of(&[Proto::TCP, Proto::SCTP], |case, lab| {
         lab.serve(&case.service(case.here()));
-        let went_on = converse(&mut lab, case, case.client(), case.frontend());
+        let went_on = converse(lab, case, case.client(), case.frontend());
         let _closing = lab.from_outside(&case.close(case.client(), case.frontend())).passed();
         let late = case.close(went_on.dst, went_on.src);
         for _ in 0..2 {
@@ -123,9 +123,9 @@ fn an_answer_after_a_reset_is_translated_still() {
 
 #[test]
 fn a_connection_survives_the_end_of_its_frontend_and_of_its_backend_s_service() {
-    each_of(&[Proto::TCP, Proto::SCTP], |case, mut lab| {
+    each_of(&[Proto::TCP, Proto::SCTP], |case, lab| {
         let (service, backends) = lab.serve(&case.service(case.there()));
-        let went_on = converse(&mut lab, case, case.client(), case.frontend());
+        let went_on = converse(lab, case, case.client(), case.frontend());
         lab.remove_frontend(case.frontend(), case.proto);
         lab.replace_backend(backends[0], case.there(), BackendFlags::GONE, 1, service);
         let still = lab.from_outside(&case.go_on(case.client(), case.frontend())).redirected();
@@ -135,7 +135,7 @@ fn a_connection_survives_the_end_of_its_frontend_and_of_its_backend_s_service() 
 
 #[test]
 fn a_datagram_whose_backend_is_gone_goes_to_another_at_once() {
-    each_of(&[Proto::UDP], |case, mut lab| {
+    each_of(&[Proto::UDP], |case, lab| {
         let other = at(if case.v4 { "10.244.2.6:8080" } else { "[fd00:10:244:2::6]:8080" });
         let (service, backends) = lab.serve(&case.service(case.there()).to(other));
         for gone in [BackendFlags::GONE, BackendFlags::empty()] {
@@ -145,7 +145,7 @@ fn a_datagram_whose_backend_is_gone_goes_to_another_at_once() {
                 let mut client = case.client();
                 client.set_port(50_000 + u16::from(assured) * 2 + u16::from(gone == BackendFlags::GONE));
                 if assured {
-                    converse(&mut lab, case, client, case.frontend());
+                    converse(lab, case, client, case.frontend());
                 } else {
                     let _opened = lab.from_outside(&case.open(client, case.frontend())).redirected();
                 }
@@ -172,10 +172,11 @@ fn a_datagram_whose_backend_is_gone_goes_to_another_at_once() {
 
 #[test]
 fn a_flow_that_lost_its_other_half_gets_it_back_from_its_client() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let sent = lab.from_outside(&case.dial()).passed();
         lab.remove_flow(Table::New, &key(&sent.answer(), case.proto));
+        lab.wait_for_another_moment();
         let _passed = lab.from_outside(&case.go_on(case.client(), case.frontend())).passed();
         let answer = sent.answer();
         assert_eq!(lab.to_outside(&answer).passed(), answer.from(case.frontend()));
@@ -233,7 +234,7 @@ fn entries_say_what_was_seen_and_when() {
     let _closing = lab.from_outside(&case.close(case.client(), case.frontend())).passed();
     let entry = lab.flow(Table::Assured, &key(&dial, case.proto)).expect("an entry");
     assert_eq!((entry.service(), entry.backend(), entry.generation()), (service, backends[0], 1));
-    let seen = Seen::PACKET.with(Seen::OPEN).with(Seen::CLOSE);
+    let seen = Seen::PACKET.with(Seen::OPEN).with(Seen::ANSWERED).with(Seen::CLOSE);
     assert_eq!(entry.seen(), seen);
     let now = Moment::from_ns(lb_tests::wire::monotonic());
     assert!(now.seconds_since(entry.last()) < 5 && now.seconds_since(entry.created()) < 5);

@@ -59,7 +59,7 @@ fn a_packet_with_ipv6_extension_headers_is_served() {
 
 #[test]
 fn a_packet_with_more_extension_headers_than_are_followed_is_not_touched() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         if !case.v4 {
             lab.serve(&case.service(case.here()));
             let mut dial = case.dial();
@@ -94,7 +94,7 @@ fn a_checksum_never_becomes_the_zero_that_means_none() {
 
 #[test]
 fn what_is_no_ip_packet_of_this_device_is_not_touched() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let frame = case.dial().bytes();
         // In a tag: the VLAN's own device sees it without.
@@ -120,10 +120,12 @@ fn what_is_no_ip_packet_of_this_device_is_not_touched() {
 
 #[test]
 fn a_packet_cut_short_anywhere_is_not_touched() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let frame = case.dial().bytes();
-        for len in 14..frame.len() {
+        // The kernel takes no shorter ones here (net/bpf/test_run.c).
+        let shortest = if case.v4 { 14 + 20 } else { 14 + 40 };
+        for len in shortest..frame.len() {
             let ran = lab.run_bytes(Hook::Ingress, Device::External, &frame[..len], 0);
             assert_eq!((ran.verdict(), ran.counts()), (Verdict::Pass, &[][..]), "{len} bytes");
             assert_eq!(ran.bytes(), &frame[..len], "{len} bytes");
@@ -133,7 +135,7 @@ fn a_packet_cut_short_anywhere_is_not_touched() {
 
 #[test]
 fn a_packet_with_padding_behind_it_is_served() {
-    each_of(&[Proto::TCP, Proto::UDP, Proto::SCTP], |case, mut lab| {
+    each_of(&[Proto::TCP, Proto::UDP, Proto::SCTP], |case, lab| {
         lab.serve(&case.service(case.here()));
         let dial = case.dial();
         let padded = [&dial.bytes()[..], &[0; 9]].concat();
@@ -146,7 +148,7 @@ fn a_packet_with_padding_behind_it_is_served() {
 
 #[test]
 fn a_wrong_checksum_stays_wrong() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let mut frame = case.dial().bytes();
         let last = frame.len() - 1;

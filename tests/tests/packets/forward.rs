@@ -1,13 +1,13 @@
 //! From a client to a backend, and back: what each side sees of it.
 
 use lb_common::{Counter, FrontendFlags, NodeFlags};
-use lb_tests::programs::{Lab, frontend, service};
+use lb_tests::programs::{frontend, service};
 
 use crate::case::{Case, at, converse, each, key};
 
 #[test]
 fn a_packet_to_a_local_backend_goes_up_the_stack_with_nothing_but_its_destination_changed() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let dial = case.dial();
         let ran = lab.from_outside(&dial).counting(&[Counter::NewFlow, Counter::TcForward]);
@@ -17,7 +17,7 @@ fn a_packet_to_a_local_backend_goes_up_the_stack_with_nothing_but_its_destinatio
 
 #[test]
 fn a_packet_to_a_remote_backend_is_masqueraded_and_sent_on_one_hop_older() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
         let dial = case.dial();
         let ran = lab.from_outside(&dial).counting(&[Counter::NewFlow, Counter::TcForward]);
@@ -32,7 +32,7 @@ fn a_packet_to_a_remote_backend_is_masqueraded_and_sent_on_one_hop_older() {
 
 #[test]
 fn the_answer_of_a_local_backend_comes_from_the_frontend() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let sent = lab.from_outside(&case.dial()).passed();
         let answer = sent.answer();
@@ -43,7 +43,7 @@ fn the_answer_of_a_local_backend_comes_from_the_frontend() {
 
 #[test]
 fn the_answer_of_a_remote_backend_comes_from_the_frontend_to_the_client() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
         let sent = lab.from_outside(&case.dial()).redirected();
         let answer = sent.answer();
@@ -54,11 +54,11 @@ fn the_answer_of_a_remote_backend_comes_from_the_frontend_to_the_client() {
 
 #[test]
 fn a_client_outside_has_a_conversation_with_whom_it_dialled() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         for backend in [case.here(), case.there()] {
             let dialled = if backend == case.here() { case.frontend() } else { case.other_frontend() };
             lab.serve(&service(frontend(dialled, case.proto)).to(backend));
-            let went_on = converse(&mut lab, case, case.client(), dialled);
+            let went_on = converse(lab, case, case.client(), dialled);
             assert_eq!(went_on.dst, backend);
         }
     });
@@ -66,7 +66,7 @@ fn a_client_outside_has_a_conversation_with_whom_it_dialled() {
 
 #[test]
 fn a_packet_of_nobody_s_is_not_touched() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let other = case.open(case.client(), case.there());
         lab.from_outside(&other).untouched();
@@ -79,7 +79,7 @@ fn a_packet_of_nobody_s_is_not_touched() {
 
 #[test]
 fn a_local_backend_is_masqueraded_where_that_is_asked_for_and_pods_devices_are_seen() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.node(NodeFlags::POD_DEVICES.with(NodeFlags::FIB_SOURCE));
         lab.serve(&case.service_with(FrontendFlags::OUTSIDE_MASQUERADE, case.here()));
         let dial = case.dial();
@@ -94,7 +94,7 @@ fn a_local_backend_is_masqueraded_where_that_is_asked_for_and_pods_devices_are_s
 
 #[test]
 fn a_pod_that_reaches_itself_is_masqueraded() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.node(NodeFlags::POD_DEVICES.with(NodeFlags::FIB_SOURCE));
         lab.serve(&case.service(case.here()));
         let mut client = case.here();
@@ -110,7 +110,7 @@ fn a_pod_that_reaches_itself_is_masqueraded() {
 
 #[test]
 fn a_pod_of_this_node_keeps_its_address_toward_any_backend() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.node(NodeFlags::POD_DEVICES.with(NodeFlags::FIB_SOURCE));
         lab.serve(&case.service(case.there()));
         let pod = at(if case.v4 { "10.244.1.7:40000" } else { "[fd00:10:244:1::7]:40000" });
@@ -124,7 +124,7 @@ fn a_pod_of_this_node_keeps_its_address_toward_any_backend() {
 
 #[test]
 fn an_answer_is_translated_whichever_device_it_leaves_by() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let answer = lab.from_outside(&case.dial()).passed().answer();
         assert_eq!(lab.to_pod(&answer).passed(), answer.from(case.frontend()));
@@ -133,13 +133,13 @@ fn an_answer_is_translated_whichever_device_it_leaves_by() {
 
 #[test]
 fn two_clients_with_one_source_port_have_a_conversation_each() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
         let mut other = case.client();
         other.set_ip(at(if case.v4 { "192.0.2.10:1" } else { "[2001:db8::a]:1" }).ip());
         let mut sent = Vec::new();
         for client in [case.client(), other] {
-            sent.push(converse(&mut lab, case, client, case.frontend()));
+            sent.push(converse(lab, case, client, case.frontend()));
         }
         assert_ne!(sent[0].src, sent[1].src);
         for (sent, client) in sent.iter().zip([case.client(), other]) {
@@ -152,11 +152,11 @@ fn two_clients_with_one_source_port_have_a_conversation_each() {
 #[test]
 fn one_client_of_two_frontends_in_front_of_one_backend_has_a_conversation_with_each() {
     for backend in [Case::here as fn(Case) -> _, Case::there] {
-        each(|case, mut lab| {
+        each(|case, lab| {
             let both = case.service(backend(case)).and(frontend(case.other_frontend(), case.proto));
             lab.serve(&both);
             let frontends = [case.frontend(), case.other_frontend()];
-            let sent = frontends.map(|dialled| converse(&mut lab, case, case.client(), dialled));
+            let sent = frontends.map(|dialled| converse(lab, case, case.client(), dialled));
             assert_ne!(key(&sent[0], case.proto), key(&sent[1], case.proto));
             for (sent, dialled) in sent.iter().zip(frontends) {
                 let answer = sent.answer();
@@ -173,7 +173,7 @@ fn one_client_of_two_frontends_in_front_of_one_backend_has_a_conversation_with_e
 
 #[test]
 fn a_packet_without_a_route_to_its_backend_is_dropped_and_counted() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.nowhere()));
         lab.from_outside(&case.dial()).counting(&[Counter::NoRoute]).dropped();
     });
@@ -181,7 +181,7 @@ fn a_packet_without_a_route_to_its_backend_is_dropped_and_counted() {
 
 #[test]
 fn a_backend_on_the_node_s_own_address_is_reached_without_masquerade() {
-    each(|case, mut lab: Lab| {
+    each(|case, lab| {
         let mut backend = case.here();
         backend.set_ip(case.node());
         lab.serve(&case.service(backend));

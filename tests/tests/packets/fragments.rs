@@ -23,7 +23,7 @@ fn together(parts: &[Packet]) -> Packet {
 
 #[test]
 fn a_datagram_in_fragments_reaches_a_local_backend_and_its_answer_the_client() {
-    each_of(&UDP, |case, mut lab| {
+    each_of(&UDP, |case, lab| {
         lab.serve(&case.service(case.here()));
         let (whole, parts) = big(case, case.client(), case.frontend());
         let received: Vec<_> = parts.iter().map(|part| lab.from_outside(part).passed()).collect();
@@ -36,7 +36,7 @@ fn a_datagram_in_fragments_reaches_a_local_backend_and_its_answer_the_client() {
 
 #[test]
 fn a_datagram_in_fragments_reaches_a_remote_backend_and_its_answer_the_client() {
-    each_of(&UDP, |case, mut lab| {
+    each_of(&UDP, |case, lab| {
         lab.serve(&case.service(case.there()));
         let (whole, parts) = big(case, case.client(), case.frontend());
         let sent: Vec<_> = parts.iter().map(|part| lab.from_outside(part).redirected()).collect();
@@ -50,9 +50,9 @@ fn a_datagram_in_fragments_reaches_a_remote_backend_and_its_answer_the_client() 
 
 #[test]
 fn a_datagram_in_fragments_is_part_of_an_assured_flow_too() {
-    each_of(&UDP, |case, mut lab| {
+    each_of(&UDP, |case, lab| {
         lab.serve(&case.service(case.there()));
-        let went_on = converse(&mut lab, case, case.client(), case.frontend());
+        let went_on = converse(lab, case, case.client(), case.frontend());
         let (whole, parts) = big(case, case.client(), case.frontend());
         let sent: Vec<_> = parts.iter().map(|part| lab.from_outside(part).redirected()).collect();
         assert_eq!(together(&sent), whole.from(went_on.src).to(case.there()).after_hops(1));
@@ -61,7 +61,7 @@ fn a_datagram_in_fragments_is_part_of_an_assured_flow_too() {
 
 #[test]
 fn a_later_fragment_that_comes_before_its_first_is_dropped_at_an_address_of_services_alone() {
-    each_of(&[Proto::UDP, Proto::TCP], |case, mut lab| {
+    each_of(&[Proto::UDP, Proto::TCP], |case, lab| {
         lab.serve(&case.service(case.here()));
         let (_, parts) = big(case, case.client(), case.frontend());
         lab.from_outside(&parts[1]).untouched();
@@ -89,7 +89,7 @@ fn fragments_of_another_datagram_are_not_taken_for_the_same() {
 
 #[test]
 fn sctp_in_fragments_is_dropped_for_its_checksum_covers_what_is_not_there() {
-    each_of(&[Proto::SCTP], |case, mut lab| {
+    each_of(&[Proto::SCTP], |case, lab| {
         lab.serve(&case.service(case.here()));
         let (_, parts) = big(case, case.client(), case.frontend());
         let ran = lab.from_outside(&parts[0]);

@@ -20,7 +20,7 @@ fn assert_answers(answer: &Packet, packet: &Packet, case: Case, number: (u8, u8)
 
 #[test]
 fn a_packet_on_its_last_hop_is_answered_where_it_would_be_sent_on() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.there()));
         let number = if case.v4 { (11, 0) } else { (3, 0) };
         for ttl in [0, 1] {
@@ -36,7 +36,7 @@ fn a_packet_on_its_last_hop_is_answered_where_it_would_be_sent_on() {
 
 #[test]
 fn a_packet_on_its_last_hop_reaches_a_local_backend() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         let dial = case.dial().ttl(1);
         assert_eq!(lab.from_outside(&dial).passed(), dial.to(case.here()));
@@ -45,9 +45,9 @@ fn a_packet_on_its_last_hop_reaches_a_local_backend() {
 
 #[test]
 fn a_packet_too_big_for_the_way_is_answered_with_what_the_way_takes() {
-    each_of(&[Proto::TCP, Proto::UDP], |case, mut lab| {
+    each_of(&[Proto::TCP, Proto::UDP], |case, lab| {
         lab.serve(&case.service(case.narrow()));
-        converse(&mut lab, case, case.client(), case.frontend());
+        converse(lab, case, case.client(), case.frontend());
         let number = if case.v4 { (3, 4) } else { (2, 0) };
         let headers = case.go_on(case.client(), case.frontend()).data(&[]).ip_bytes().len();
         let fits = vec![7; usize::from(NARROW_MTU) - headers];
@@ -64,10 +64,10 @@ fn a_packet_too_big_for_the_way_is_answered_with_what_the_way_takes() {
 #[test]
 fn an_answer_too_big_for_the_way_to_its_client_is_answered_likewise() {
     // The client is behind the narrow way.
-    each_of(&[Proto::TCP, Proto::UDP], |case, mut lab| {
+    each_of(&[Proto::TCP, Proto::UDP], |case, lab| {
         lab.serve(&case.service(case.there()));
         let client = case.narrow();
-        let went_on = converse(&mut lab, case, client, case.frontend());
+        let went_on = converse(lab, case, client, case.frontend());
         let answer = case.go_on(went_on.dst, went_on.src).data(&[7; 1_420]).dont_fragment();
         let ran = lab.from_outside(&answer).counting(&[Counter::TooBig]);
         let number = if case.v4 { (3, 4) } else { (2, 0) };
@@ -77,9 +77,9 @@ fn an_answer_too_big_for_the_way_to_its_client_is_answered_likewise() {
 
 #[test]
 fn a_packet_that_will_be_cut_is_measured_by_its_segments() {
-    each_of(&[Proto::TCP], |case, mut lab| {
+    each_of(&[Proto::TCP], |case, lab| {
         lab.serve(&case.service(case.narrow()));
-        converse(&mut lab, case, case.client(), case.frontend());
+        converse(lab, case, case.client(), case.frontend());
         let packet = case.go_on(case.client(), case.frontend()).data(&[7; 3_000]).dont_fragment();
         let headers = packet.ip_bytes().len() - 3_000;
         let fits = u32::from(NARROW_MTU) - headers as u32;
@@ -99,11 +99,11 @@ fn a_packet_that_will_be_cut_is_measured_by_its_segments() {
 }
 
 #[test]
-fn an_ipv4_packet_that_may_be_fragmented_is_sent_on_whatever_its_size() {
+fn an_ipv4_packet_that_may_be_fragmented_is_answered_likewise_for_nobody_here_fragments() {
     let case = Case { v4: true, proto: Proto::UDP };
     let mut lab = Lab::new();
     lab.serve(&case.service(case.narrow()));
     let packet = case.dial().data(&[7; 1_420]);
-    let sent = lab.from_outside(&packet).redirected();
-    assert_eq!(sent, packet.from(sent.src).to(case.narrow()).after_hops(1));
+    let ran = lab.from_outside(&packet).counting(&[Counter::NewFlow, Counter::TooBig]);
+    assert_answers(&ran.redirected(), &packet, case, (3, 4), NARROW_MTU.into());
 }

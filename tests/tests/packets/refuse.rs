@@ -49,7 +49,7 @@ const fn counter(proto: Proto) -> Counter {
 
 #[test]
 fn a_service_without_endpoints_refuses() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&service(case.served()));
         let dial = case.dial();
         let ran = lab.from_outside(&dial).counting(&[Counter::NoEndpoint, counter(case.proto)]);
@@ -61,7 +61,7 @@ fn a_service_without_endpoints_refuses() {
 
 #[test]
 fn a_port_that_no_service_has_on_its_address_is_refused() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service(case.here()));
         lab.guard(case.frontend().ip(), FrontendFlags::default());
         let mut wrong = case.frontend();
@@ -74,7 +74,7 @@ fn a_port_that_no_service_has_on_its_address_is_refused() {
 
 #[test]
 fn a_port_of_an_address_that_is_guarded_for_echo_only_is_not_touched() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.guard(case.frontend().ip(), FrontendFlags::PING_ONLY);
         lab.from_outside(&case.dial()).untouched();
     });
@@ -82,7 +82,7 @@ fn a_port_of_an_address_that_is_guarded_for_echo_only_is_not_touched() {
 
 #[test]
 fn a_service_without_endpoints_on_this_node_is_silent_where_policy_is_local() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.serve(&case.service_with(FrontendFlags::OUTSIDE_LOCAL, case.there()));
         lab.from_outside(&case.dial()).counting(&[Counter::NoLocalEndpoint]).dropped();
     });
@@ -90,7 +90,7 @@ fn a_service_without_endpoints_on_this_node_is_silent_where_policy_is_local() {
 
 #[test]
 fn local_policy_is_for_clients_outside_or_inside_as_its_flag_says() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         lab.node(NodeFlags::POD_DEVICES.with(NodeFlags::POD_RANGES).with(NodeFlags::FIB_SOURCE));
         lab.add_range(
             RangeSet::PODS,
@@ -131,7 +131,7 @@ fn what_refuses_a_segment_says_what_it_refuses() {
 
 #[test]
 fn a_segment_of_no_flow_to_a_served_frontend_is_reset() {
-    each_of(&[Proto::TCP], |case, mut lab| {
+    each_of(&[Proto::TCP], |case, lab| {
         lab.serve(&case.service(case.here()));
         let segment = case.go_on(case.client(), case.frontend());
         let ran = lab.from_outside(&segment).counting(&[Counter::NoFlow, Counter::RefusedRst]);
@@ -141,7 +141,7 @@ fn a_segment_of_no_flow_to_a_served_frontend_is_reset() {
 
 #[test]
 fn an_sctp_packet_of_no_flow_is_dropped() {
-    each_of(&[Proto::SCTP], |case, mut lab| {
+    each_of(&[Proto::SCTP], |case, lab| {
         lab.serve(&case.service(case.here()));
         lab.from_outside(&sctp(case.client(), case.frontend(), 0)).counting(&[Counter::NoFlow]).dropped();
     });
@@ -149,7 +149,7 @@ fn an_sctp_packet_of_no_flow_is_dropped() {
 
 #[test]
 fn a_refusal_quotes_as_much_as_fits() {
-    each_of(&[Proto::UDP], |case, mut lab| {
+    each_of(&[Proto::UDP], |case, lab| {
         lab.serve(&service(case.served()));
         let dial = case.dial().data(&[0x5a; 1_450]);
         let refused = lab.from_outside(&dial).redirected();
@@ -162,7 +162,7 @@ fn a_refusal_quotes_as_much_as_fits() {
 
 #[test]
 fn an_unallocated_address_of_services_is_dropped_where_their_network_is_known() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         let unallocated = if case.v4 { "10.96.7.7" } else { "fd00:10:96::77" };
         let mut frontend = case.frontend();
         frontend.set_ip(ip(unallocated));

@@ -7,7 +7,7 @@ use crate::case::{each, ip};
 
 #[test]
 fn only_clients_of_the_source_ranges_are_served() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         let (networks, inside, outside): (&[&str], _, _) = if case.v4 {
             (
                 &["192.0.2.0/25", "198.51.100.7/32"],
@@ -43,7 +43,7 @@ fn only_clients_of_the_source_ranges_are_served() {
 
 #[test]
 fn the_ranges_of_one_service_are_no_other_s() {
-    each(|case, mut lab| {
+    each(|case, lab| {
         let everyone: &[&str] = if case.v4 { &["0.0.0.0/0"] } else { &["::/0"] };
         let nobody: &[&str] = if case.v4 { &["198.51.100.0/24"] } else { &["2001:db8:7::/48"] };
         lab.serve(&case.service(case.here()).sources(nobody));
