@@ -5,7 +5,7 @@
 
 use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
 use lb_common::{
-    Counter, FilterBit, FrontendFlags, FrontendKey, NodeFlags, RangeSet,
+    Counter, FilterBit, FrontendFlags, FrontendKey, NodeFlags,
     packet::{Headers, Kind, Parsed, parse},
 };
 
@@ -172,7 +172,7 @@ extern "C" fn shunt_other(skb: *mut __sk_buff, work: *mut Work) -> i32 {
         }
         return shunt_refuse(skb, work, Counter::UnknownPort.index());
     }
-    if has(NodeFlags::CLUSTER_IP_RANGES) && maps::is_in_range(RangeSet::CLUSTER_IPS, headers.tuple.dst()) {
+    if maps::is_unallocated(headers.tuple.dst()) {
         return drop(Counter::UnallocatedAddress);
     }
     PASS
