@@ -57,15 +57,12 @@ pub extern "C" fn shunt_reserve(skb: *mut __sk_buff, work: *mut Work) -> u32 {
     // SAFETY: a helper call without arguments.
     let random = unsafe { bpf_get_prandom_u32() };
     let count = if masqueraded { node.port_count() } else { 65_536 - FIRST_UNPRIVILEGED };
-    // Odd, so that rounds don't meet each other's steps; small, so that one step never laps the range.
-    let stride = (random & 0x1ff) | 1;
-    if count <= stride {
+    if count == 0 {
         return 0;
     }
     let search = &mut taken.search;
-    search.number = pick(random, count);
+    search.random = random;
     search.count = count;
-    search.stride = stride;
     search.now = flows::now();
     search.oldest_created = Moment::NEVER;
     search.closed_last = Moment::NEVER;
@@ -146,11 +143,13 @@ fn is_enough(round: u32, search: &Search) -> i64 {
     i64::from(round >= ENOUGH && is_there)
 }
 
+/// A port, each as likely as another: steps of one width would meet a part of the range only where they share a
+/// factor with its length.
 #[inline(always)]
 fn next_port(search: &mut Search, masqueraded: bool) -> Option<Port> {
-    let number = search.number;
-    let next = number + search.stride;
-    search.number = if next >= search.count { next - search.count } else { next };
+    let number = pick(search.random, search.count);
+    // A linear congruence (Knuth; «Numerical Recipes»), of which `pick` takes the high bits, the good ones.
+    search.random = search.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     if masqueraded {
         return maps::node().map(|node| node.port(number));
     }

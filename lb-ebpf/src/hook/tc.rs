@@ -39,6 +39,10 @@ pub fn ingress(ctx: &TcContext, pod_side: bool) -> i32 {
     let Some((_, Work { headers, .. })) = take_up(skb, work) else {
         return PASS;
     };
+    // The stack knows what to do with what no host can have sent; an answer to it would be somebody's flood.
+    if !headers.tuple.src().is_unicast() {
+        return PASS;
+    }
     match headers.kind {
         Kind::Transport => arrive(skb, work, pod_side),
         Kind::LaterFragment => later_fragment(skb, work),

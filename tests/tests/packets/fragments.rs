@@ -97,3 +97,14 @@ fn sctp_in_fragments_is_dropped_for_its_checksum_covers_what_is_not_there() {
         assert!(ran.counts().contains(&Counter::Malformed), "{:?}", ran.counts());
     });
 }
+
+#[test]
+fn nothing_is_answered_to_a_later_fragment() {
+    // RFC 1122 §3.2.2. Of IPv6 it is not said, but the kernel does the same.
+    each_of(&UDP, |case, lab| {
+        lab.serve(&case.service(case.there()));
+        let (_, parts) = big(case, case.client(), case.frontend());
+        let _sent = lab.from_outside(&parts[0]).redirected();
+        lab.from_outside(&parts[1].clone().ttl(1)).counting(&[Counter::TtlExpired]).dropped();
+    });
+}

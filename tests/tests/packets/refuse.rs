@@ -189,3 +189,33 @@ fn a_refused_packet_with_ip_options_is_refused_without_following_them() {
     let refused = lab.from_outside(&dial).redirected();
     assert_eq!(refused, refusal(&dial).options(&[1; 8]));
 }
+
+#[test]
+fn an_icmp_message_that_asks_nothing_is_never_answered() {
+    // RFC 1122 §3.2.2, RFC 4443 §2.4 (e): a redirect, an error not known yet, an answer nobody asked for.
+    each_of(&[Proto::UDP], |case, lab| {
+        lab.guard(case.frontend().ip(), FrontendFlags::default());
+        let kinds: &[u8] = if case.v4 { &[0, 5] } else { &[100, 129, 137] };
+        for &kind in kinds {
+            let message = icmp(case.client().ip(), case.frontend().ip(), kind, 0, 0, &case.dial().ip_bytes());
+            lab.from_outside(&message).counting(&[Counter::UnknownPort]).dropped();
+        }
+    });
+}
+
+#[test]
+fn a_packet_that_no_host_can_have_sent_is_never_answered() {
+    each(|case, lab| {
+        lab.serve(&service(case.served()));
+        let sources: &[&str] = if case.v4 {
+            &["0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255"]
+        } else {
+            &["::", "::1", "ff02::1"]
+        };
+        for source in sources {
+            let mut client = case.client();
+            client.set_ip(ip(source));
+            lab.from_outside(&case.open(client, case.frontend())).untouched();
+        }
+    });
+}

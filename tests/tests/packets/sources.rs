@@ -18,7 +18,7 @@ fn only_clients_of_the_source_ranges_are_served() {
             (
                 &["2001:db8::/65", "2001:db8:7::7/128"],
                 ["2001:db8::", "2001:db8::9", "2001:db8::7fff:ffff:ffff:ffff", "2001:db8:7::7"],
-                ["2001:db8:0:0:8000::", "2001:db9::9", "2001:db8:7::6", "::1"],
+                ["2001:db8:0:0:8000::", "2001:db9::9", "2001:db8:7::6", "2001:db8:7::8"],
             )
         };
         lab.serve(&case.service(case.here()).sources(networks));
