@@ -100,6 +100,9 @@ impl fmt::Debug for FlowKey {
 pub struct Moment(u32);
 
 impl Moment {
+    /// After every other.
+    pub const NEVER: Self = Self(u32::MAX);
+
     /// From the clock, in nanoseconds.
     #[inline(always)]
     pub const fn from_ns(ns: u64) -> Self {

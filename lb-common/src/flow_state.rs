@@ -28,6 +28,8 @@ impl Seen {
     pub const RESET: Self = Self(1 << 4);
     /// `FLOWS` had no room when the flow was to go there.
     pub const NO_ROOM: Self = Self(1 << 5);
+    /// Of the client's direction: the backend has answered, so that there is something to be assured of.
+    pub const ANSWERED: Self = Self(1 << 6);
 
     /// Both.
     #[must_use]
@@ -94,6 +96,7 @@ impl fmt::Debug for Seen {
             (Self::CLOSE, "close"),
             (Self::RESET, "reset"),
             (Self::NO_ROOM, "no-room"),
+            (Self::ANSWERED, "answered"),
         ] {
             if self.has(kind) {
                 write!(f, "{separator}{name}")?;

@@ -11,9 +11,11 @@ mod flow;
 mod hook;
 mod maps;
 mod route;
+mod send;
 mod service;
 mod skb;
 mod verdict;
+mod work;
 
 use aya_ebpf::{
     macros::{cgroup_sock, cgroup_sock_addr, classifier},

@@ -14,9 +14,12 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use lb_common::{
-    Affinity, AffinityKey, Backend, BackendId, Counter, Dialled, FILTER_WORDS, FilterBit, Frontend, FrontendKey,
-    List, NodeConfig, RangeKey, RangeSet, Service, ServiceId, SocketFlow, SocketFlowKey, Addr,
+    Addr, Affinity, AffinityKey, Backend, BackendId, Counter, Dialled, FILTER_WORDS, FilterBit, Frontend,
+    FrontendKey, List, NodeConfig, NodeFlags, RangeKey, RangeSet, Service, ServiceId, SocketFlow,
+    SocketFlowKey,
 };
+
+use crate::work::Work;
 
 /// Whose is this address and port? Not preallocated: it grows as it fills. Full: the newest frontend is
 /// refused in userspace, the others go on.
@@ -61,6 +64,10 @@ static RANGES: LpmTrie<RangeKey, u32> = LpmTrie::with_max_entries(1 << 16, BPF_F
 #[map]
 static NODE: Array<NodeConfig> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 
+/// The packet in hand, for each processor.
+#[map]
+static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
+
 /// By [`Counter`].
 #[map]
 static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
@@ -93,10 +100,23 @@ pub fn is_in_range(set: RangeSet, addr: Addr) -> bool {
     RANGES.get(Key::new(RangeKey::FULL, RangeKey::new(set, addr))).is_some()
 }
 
+/// Whether an address is from the networks of ClusterIPs; that no Service has it is the caller's to know.
+#[inline(always)]
+pub fn is_unallocated(addr: Addr) -> bool {
+    node().is_some_and(|node| node.flags().has(NodeFlags::CLUSTER_IP_RANGES))
+        && is_in_range(RangeSet::CLUSTER_IPS, addr)
+}
+
 /// What the node is.
 #[inline(always)]
 pub fn node() -> Option<&'static NodeConfig> {
     NODE.get(0)
+}
+
+/// This processor's own.
+#[inline(always)]
+pub fn work() -> Option<*mut Work> {
+    WORK.get_ptr_mut(0)
 }
 
 /// The frontend of an address, or a guard.

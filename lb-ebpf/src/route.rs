@@ -1,4 +1,4 @@
-//! Packets that don't go on by themselves: sent out by the node's routes, as a router would.
+//! The node's routes, for packets that our programs send on by themselves, as a router would.
 
 use core::mem;
 
@@ -8,15 +8,10 @@ use aya_ebpf::{
 };
 use lb_common::{
     Addr, Counter, FilterBit, FlowKey, NodeFlags, Proto,
-    packet::{
-        Headers, L3, Packet,
-        icmp::{self, Quoted},
-        reply::Message,
-        rewrite,
-    },
+    packet::{Headers, L3, Packet},
 };
 
-use crate::{answer::answer, maps, skb::Skb, verdict::drop};
+use crate::{maps, skb::Skb};
 
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
@@ -31,109 +26,26 @@ const TOO_BIG: i64 = 8;
 /// `BPF_FIB_LOOKUP_SRC`
 const WITH_SOURCE: u32 = 1 << 4;
 
-/// Rewrites a packet and sends it out by the node's route to its new destination: with one hop less to live,
-/// and no bigger than the way allows.
-#[inline(always)]
-pub fn send(packet: &mut Skb, headers: &Headers, to: &FlowKey, counter: Counter) -> i32 {
-    if headers.ttl <= 1 {
-        return answer(packet, headers, Message::TimeExceeded, 0);
-    }
-    match send_within_mtu(packet, headers, to, counter) {
-        Ok(verdict) => verdict as i32,
-        Err(mtu) => answer(packet, headers, Message::TooBig, mtu),
-    }
-}
-
-/// The verdict, or the MTU that the packet is too big for. A function of its own for its stack's sake.
-#[inline(never)]
-fn send_within_mtu(packet: &mut Skb, headers: &Headers, to: &FlowKey, counter: Counter) -> Result<u32, u32> {
-    let mut way = Way::new(packet, to, segment_len(packet, headers));
-    match way.find(packet, 0) {
-        FOUND | FOUND_NO_NEIGHBOUR => {}
-        TOO_BIG => return Err(way.mtu()),
-        _ => return Ok(drop(Counter::NoRoute) as u32),
-    }
-    let sent = rewrite::rewrite(packet, headers, to).and_then(|()| rewrite::decrement_ttl(packet, headers));
-    if sent.is_none() {
-        return Ok(drop(Counter::Malformed) as u32);
-    }
-    maps::count(counter);
-    Ok(way.go() as u32)
-}
-
-/// Rewrites an ICMP error and sends it out likewise. Nothing is answered to an error (RFC 1122 §3.2.2).
-#[inline(never)]
-pub fn send_error(packet: &mut Skb, headers: &Headers, quoted: &Quoted, to: &FlowKey, src: Addr) -> i32 {
-    if headers.ttl <= 1 {
-        return drop(Counter::TtlExpired);
-    }
-    let mut way = Way::new(packet, to, 0);
-    match way.find(packet, 0) {
-        FOUND | FOUND_NO_NEIGHBOUR => {}
-        _ => return drop(Counter::NoRoute),
-    }
-    let sent = icmp::rewrite(packet, headers, quoted, to, src)
-        .and_then(|()| rewrite::decrement_ttl(packet, headers));
-    if sent.is_none() {
-        return drop(Counter::Malformed);
-    }
-    maps::count(Counter::IcmpError);
-    way.go()
-}
-
-/// Puts the node's address toward the destination of `to` in place of its source: that of the route, where the
-/// kernel tells it and answers to it are known for ours, else the configured one. False, and nothing changed,
-/// where the destination is the node itself: there is nobody to masquerade for.
-#[inline(never)]
-pub fn set_source(packet: &Skb, to: &mut FlowKey) -> Result<bool, Counter> {
-    let node = maps::node().ok_or(Counter::Inconsistent)?;
-    let mut way = Way::new(packet, to, 0);
-    let with_source = node.flags().has(NodeFlags::FIB_SOURCE);
-    match way.find(packet, if with_source { WITH_SOURCE } else { 0 }) {
-        FOUND | FOUND_NO_NEIGHBOUR => {}
-        NOT_FORWARDED if maps::is_in_filter(FilterBit::node_address(to.dst())) => return Ok(false),
-        _ => return Err(Counter::NoRoute),
-    }
-    let mut source = node.masquerade(to.dst());
-    if with_source {
-        let told = way.source(to);
-        if maps::is_in_filter(FilterBit::node_address(told)) {
-            source = told;
-        }
-    }
-    if source == Addr::UNSPECIFIED {
-        return Err(Counter::NoRoute);
-    }
-    *to = FlowKey::new(source, to.sport(), to.dst(), to.dport(), to.proto());
-    Ok(true)
-}
-
-/// Bytes of IP that the way must take at once: of one segment, where the packet is to be cut into such.
-#[inline(always)]
-fn segment_len(packet: &Skb, headers: &Headers) -> usize {
-    let segment = packet.segment_size();
-    if segment == 0 {
-        return headers.total;
-    }
-    let transport = match headers.tuple.proto() {
-        Proto::TCP => match packet.half(headers.l4 + 12) {
-            Some(offset) => usize::from(offset.to_ne_bytes()[0] >> 4) * 4,
-            None => 20,
-        },
-        _ => 8,
-    };
-    headers.l4 - L3 + transport + segment
+/// What the routes say of a packet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// There is a way.
+    Way,
+    /// There is one, for packets of so many bytes.
+    TooBig(u32),
+    /// There is none.
+    Nothing,
 }
 
 /// A route, and where it leads.
-struct Way {
+pub struct Way {
     params: FibParams,
 }
 
 impl Way {
-    /// A way for a packet of tuple `to` and `len` bytes of IP; 0 is any length.
+    /// Looks for the way of a packet of tuple `to` and `len` bytes of IP; 0 is any length.
     #[inline(always)]
-    fn new(packet: &Skb, to: &FlowKey, len: usize) -> Self {
+    pub fn new(packet: Skb, to: &FlowKey, len: usize) -> Self {
         // SAFETY: integers and unions of integers.
         let mut params: FibParams = unsafe { mem::zeroed() };
         params.l4_protocol = to.proto().number();
@@ -153,18 +65,22 @@ impl Way {
         Self { params }
     }
 
+    /// Asks the routes.
     #[inline(always)]
-    fn find(&mut self, packet: &Skb, flags: u32) -> i64 {
-        let size = size_of::<FibParams>() as i32;
-        // SAFETY: the context is this program's own, the parameters are whole.
-        unsafe { bpf_fib_lookup(packet.ctx().skb.skb.cast(), &raw mut self.params, size, flags) }
+    pub fn find(&mut self, packet: Skb) -> Found {
+        match self.lookup(packet, 0) {
+            FOUND | FOUND_NO_NEIGHBOUR => Found::Way,
+            // SAFETY: both members of the union are this number.
+            TOO_BIG => Found::TooBig(u32::from(unsafe { self.params.__bindgen_anon_1.mtu_result })),
+            _ => Found::Nothing,
+        }
     }
 
-    /// The biggest packet that the way takes, where it was too small.
     #[inline(always)]
-    fn mtu(&self) -> u32 {
-        // SAFETY: both members of the union are this number.
-        u32::from(unsafe { self.params.__bindgen_anon_1.mtu_result })
+    fn lookup(&mut self, packet: Skb, flags: u32) -> i64 {
+        let size = size_of::<FibParams>() as i32;
+        // SAFETY: the context is this program's own, the parameters are whole.
+        unsafe { bpf_fib_lookup(packet.ctx().cast(), &raw mut self.params, size, flags) }
     }
 
     /// The node's address on this way.
@@ -181,7 +97,7 @@ impl Way {
 
     /// The packet goes this way; its next hop is resolved where it isn't yet.
     #[inline(always)]
-    fn go(&self) -> i32 {
+    pub fn go(&self) -> i32 {
         // SAFETY: integers and a union of integers.
         let mut next: bpf_redir_neigh = unsafe { mem::zeroed() };
         // An IPv4 route may lead over an IPv6 next hop (RFC 5549): the lookup says so.
@@ -192,4 +108,49 @@ impl Way {
         // SAFETY: the parameters are whole.
         unsafe { bpf_redirect_neigh(self.params.ifindex, &raw mut next, size, 0) as i32 }
     }
+}
+
+/// Puts the node's address toward the destination of `to` in place of its source: that of the route, where the
+/// kernel tells it and answers to it are known for ours, else the configured one. False, and nothing changed,
+/// where the destination is the node itself: there is nobody to masquerade for.
+#[inline(always)]
+pub fn set_source(packet: Skb, to: &mut FlowKey) -> Result<bool, Counter> {
+    let node = maps::node().ok_or(Counter::Inconsistent)?;
+    let mut way = Way::new(packet, to, 0);
+    let with_source = node.flags().has(NodeFlags::FIB_SOURCE);
+    match way.lookup(packet, if with_source { WITH_SOURCE } else { 0 }) {
+        // Whether the way takes so big a packet is asked when it is sent.
+        FOUND | FOUND_NO_NEIGHBOUR | TOO_BIG => {}
+        NOT_FORWARDED if maps::is_in_filter(FilterBit::node_address(to.dst())) => return Ok(false),
+        _ => return Err(Counter::NoRoute),
+    }
+    let mut source = node.masquerade(to.dst());
+    if with_source {
+        let told = way.source(to);
+        if maps::is_in_filter(FilterBit::node_address(told)) {
+            source = told;
+        }
+    }
+    if source == Addr::UNSPECIFIED {
+        return Err(Counter::NoRoute);
+    }
+    *to = FlowKey::new(source, to.sport(), to.dst(), to.dport(), to.proto());
+    Ok(true)
+}
+
+/// Bytes of IP that the way must take at once: of one segment, where the packet is to be cut into such.
+#[inline(always)]
+pub fn segment_len(packet: Skb, headers: &Headers) -> usize {
+    let segment = packet.segment_size();
+    if segment == 0 {
+        return headers.total;
+    }
+    let transport = match headers.tuple.proto() {
+        Proto::TCP => match packet.half(headers.l4 + 12) {
+            Some(offset) => usize::from(offset.to_ne_bytes()[0] >> 4) * 4,
+            None => 20,
+        },
+        _ => 8,
+    };
+    headers.l4 - L3 + transport + segment
 }

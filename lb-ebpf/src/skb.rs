@@ -6,13 +6,12 @@
 use core::arch::asm;
 
 use aya_ebpf::{
-    bindings::BPF_F_PSEUDO_HDR,
+    bindings::{__sk_buff, BPF_F_PSEUDO_HDR},
     helpers::generated::{
         bpf_csum_update, bpf_l4_csum_replace, bpf_skb_adjust_room, bpf_skb_change_tail, bpf_skb_pull_data,
     },
-    programs::TcContext,
 };
-use lb_common::packet::{ChecksumField, Packet, Sum, crc32c};
+use lb_common::packet::{self, ChecksumField, Packet, Sum, crc32c};
 
 /// Bytes at the front that are made readable: Ethernet, an IPv6 header with its extensions, or an ICMP error
 /// with what it quotes, and a transport header.
@@ -21,22 +20,22 @@ const HEADERS: u32 = 256;
 /// Offsets above this are refused: the verifier takes no pointer further than 64 kB into a packet.
 const MOST: usize = 0x7fff;
 
-/// A packet at a tc hook.
-pub struct Skb<'a> {
-    ctx: &'a TcContext,
-}
+/// A packet at a tc hook: the context of its program.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Skb(*mut __sk_buff);
 
-impl<'a> Skb<'a> {
+impl Skb {
     /// The packet of a context.
     #[inline(always)]
-    pub fn new(ctx: &'a TcContext) -> Self {
-        Self { ctx }
+    pub const fn new(ctx: *mut __sk_buff) -> Self {
+        Self(ctx)
     }
 
-    /// Its context.
+    /// Its context, for helpers.
     #[inline(always)]
-    pub fn ctx(&self) -> &'a TcContext {
-        self.ctx
+    pub const fn ctx(self) -> *mut __sk_buff {
+        self.0
     }
 
     /// Makes the headers readable where parts of them lie outside the packet's first piece.
@@ -45,7 +44,7 @@ impl<'a> Skb<'a> {
         let wanted = if self.len() as u32 > HEADERS { HEADERS } else { self.len() as u32 };
         if self.start() + (wanted as usize) > self.end() {
             // SAFETY: the context is this program's own.
-            unsafe { bpf_skb_pull_data(self.ctx.skb.skb, wanted) };
+            unsafe { bpf_skb_pull_data(self.0, wanted) };
         }
     }
 
@@ -53,45 +52,49 @@ impl<'a> Skb<'a> {
     #[inline(always)]
     pub fn is_tagged(&self) -> bool {
         // SAFETY: a word of the context.
-        unsafe { (&raw const (*self.ctx.skb.skb).vlan_present).read_volatile() != 0 }
+        unsafe { (&raw const (*self.0).vlan_present).read_volatile() != 0 }
     }
 
     /// Whether its Ethernet destination is another host (`PACKET_OTHERHOST`).
     #[inline(always)]
     pub fn is_for_other_host(&self) -> bool {
         // SAFETY: a word of the context.
-        unsafe { (&raw const (*self.ctx.skb.skb).pkt_type).read_volatile() == 3 }
+        unsafe { (&raw const (*self.0).pkt_type).read_volatile() == 3 }
     }
 
     /// The device that the packet is on.
     #[inline(always)]
     pub fn ifindex(&self) -> u32 {
         // SAFETY: a word of the context.
-        unsafe { (&raw const (*self.ctx.skb.skb).ifindex).read_volatile() }
+        unsafe { (&raw const (*self.0).ifindex).read_volatile() }
     }
 
     /// Payload bytes of each segment that this packet is to be cut into; 0 where it is not to be cut.
     #[inline(always)]
     pub fn segment_size(&self) -> usize {
         // SAFETY: a word of the context.
-        unsafe { (&raw const (*self.ctx.skb.skb).gso_size).read_volatile() as usize }
+        unsafe { (&raw const (*self.0).gso_size).read_volatile() as usize }
     }
 
     #[inline(always)]
     fn start(&self) -> usize {
         // SAFETY: a word of the context.
-        unsafe { (&raw const (*self.ctx.skb.skb).data).read_volatile() as usize }
+        unsafe { (&raw const (*self.0).data).read_volatile() as usize }
     }
 
     #[inline(always)]
     fn end(&self) -> usize {
         // SAFETY: a word of the context.
-        unsafe { (&raw const (*self.ctx.skb.skb).data_end).read_volatile() as usize }
+        unsafe { (&raw const (*self.0).data_end).read_volatile() as usize }
     }
 
     /// Where `count` bytes from `at` on are; `None` where they are not all readable.
     #[inline(always)]
     fn bytes(&self, at: usize, count: usize) -> Option<usize> {
+        let mut at = at;
+        // SAFETY: a move onto itself, behind which the compiler forgets what it knows of the offset, and doesn't
+        // put that in place of the check: the verifier doesn't know it.
+        unsafe { asm!("{at} = {at}", at = inout(reg) at, options(pure, nomem, nostack, preserves_flags)) };
         if at > MOST {
             return None;
         }
@@ -103,11 +106,11 @@ impl<'a> Skb<'a> {
     }
 }
 
-impl Packet for Skb<'_> {
+impl Packet for Skb {
     #[inline(always)]
     fn len(&self) -> usize {
         // SAFETY: a word of the context.
-        unsafe { (&raw const (*self.ctx.skb.skb).len).read_volatile() as usize }
+        unsafe { (&raw const (*self.0).len).read_volatile() as usize }
     }
 
     #[inline(always)]
@@ -175,11 +178,17 @@ impl Packet for Skb<'_> {
         }
         let flags = if field.optional { MARK_MANGLED_0 } else { 0 };
         let (pseudo, body) = (pseudo.to_u32(), body.to_u32());
-        let skb = self.ctx.skb.skb;
+        let skb = self.0;
         if pseudo != 0 {
             // SAFETY: the context is this program's own; the kernel checks the offset.
             let result = unsafe {
-                bpf_l4_csum_replace(skb, field.at as u32, 0, pseudo.into(), flags | u64::from(BPF_F_PSEUDO_HDR))
+                bpf_l4_csum_replace(
+                    skb,
+                    field.at as u32,
+                    0,
+                    pseudo.into(),
+                    flags | u64::from(BPF_F_PSEUDO_HDR),
+                )
             };
             if result != 0 {
                 return None;
@@ -204,7 +213,7 @@ impl Packet for Skb<'_> {
     #[inline(always)]
     fn note_change(&mut self, change: Sum) {
         // SAFETY: the context is this program's own. Does nothing unless the kernel holds such a sum.
-        unsafe { bpf_csum_update(self.ctx.skb.skb, change.to_u32()) };
+        unsafe { bpf_csum_update(self.0, change.to_u32()) };
     }
 
     /// Nothing tells a program so; but the helper leaves the body's part of such a checksum alone.
@@ -214,7 +223,7 @@ impl Packet for Skb<'_> {
             return false;
         };
         // SAFETY: the context is this program's own; the kernel checks the offset.
-        unsafe { bpf_l4_csum_replace(self.ctx.skb.skb, at as u32, 0, 1, 0) };
+        unsafe { bpf_l4_csum_replace(self.0, at as u32, 0, 1, 0) };
         let after = self.half(at);
         let _restored = self.set_half(at, before);
         after == Some(before)
@@ -226,9 +235,15 @@ impl Packet for Skb<'_> {
     }
 
     #[inline(always)]
+    fn sum(&self, at: usize, count: usize) -> Option<Sum> {
+        let sum = shunt_sum(self.0, at as u32, count as u32);
+        (sum != NO_SUM).then_some(Sum::ZERO.add_word(sum as u32))
+    }
+
+    #[inline(always)]
     fn truncate(&mut self, len: usize) -> Option<()> {
         // SAFETY: the context is this program's own. Also makes all of the packet readable, and one segment.
-        let result = unsafe { bpf_skb_change_tail(self.ctx.skb.skb, len as u32, 0) };
+        let result = unsafe { bpf_skb_change_tail(self.0, len as u32, 0) };
         (result == 0).then_some(())
     }
 
@@ -236,13 +251,23 @@ impl Packet for Skb<'_> {
     fn insert_after_ethernet(&mut self, count: usize) -> Option<()> {
         const BPF_ADJ_ROOM_MAC: u32 = 1;
         // SAFETY: the context is this program's own.
-        let result = unsafe { bpf_skb_adjust_room(self.ctx.skb.skb, count as i32, BPF_ADJ_ROOM_MAC, 0) };
+        let result = unsafe { bpf_skb_adjust_room(self.0, count as i32, BPF_ADJ_ROOM_MAC, 0) };
         (result == 0).then_some(())
     }
 }
 
-/// A function of the whole object rather than of its programs: the verifier walks its five hundred steps once,
-/// and not on every way that leads to them.
+/// In place of a sum, which has 32 bits.
+const NO_SUM: u64 = u64::MAX;
+
+/// [`packet::sum`], folded, as a function of the whole object rather than of its programs: the verifier walks its
+/// three hundred steps once, and not on every way that leads to them.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn shunt_sum(skb: *mut __sk_buff, at: u32, count: u32) -> u64 {
+    packet::sum(&Skb(skb), at as usize, count as usize).map_or(NO_SUM, |sum| sum.to_u32().into())
+}
+
+/// [`crc32c::difference`], likewise.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn shunt_crc32c(old: u32, new: u32, len: u32) -> u32 {

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use lb_common::FilterBit;
 
 use crate::compile::compile;
+use crate::control::Snapshot;
 use crate::model::{Affected, Change, NodeFacts, ObjectName, World};
 use crate::reconcile::{Barrier, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
@@ -45,6 +47,8 @@ pub struct Report {
 pub struct Engine<S> {
     world: World,
     node: NodeFacts,
+    /// Where ClusterIPs are from, as the packet path was told.
+    service_cidrs: Vec<IpNet>,
     reconciler: Reconciler<S>,
     synced: bool,
     /// A barrier is being waited for.
@@ -55,7 +59,15 @@ pub struct Engine<S> {
 impl<S: Store> Engine<S> {
     /// An engine for this node.
     pub fn new(node: NodeFacts, reconciler: Reconciler<S>) -> Self {
-        Self { world: World::default(), node, reconciler, synced: false, settling: false, generation: 0 }
+        Self {
+            world: World::default(),
+            node,
+            service_cidrs: vec![],
+            reconciler,
+            synced: false,
+            settling: false,
+            generation: 0,
+        }
     }
 
     /// Whether the first complete picture is in force.
@@ -77,13 +89,19 @@ impl<S: Store> Engine<S> {
 
     /// Tells the packet path what the node is; what could not be told is told by the next call.
     pub fn put_node(&mut self, node: NodePath) -> Vec<Refusal> {
+        self.service_cidrs.clone_from(&node.service_cidrs);
         self.reconciler.put_node(node).refusals
     }
 
-    /// Bits of the filter that only flows may still need; none before the first picture is in force, for they
-    /// may stand for what it has.
-    pub fn idle_bits(&self) -> BTreeSet<FilterBit> {
-        if self.synced { self.reconciler.idle_bits().clone() } else { BTreeSet::new() }
+    /// All that it decides by, for those who ask why.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.world, &self.node, &self.service_cidrs)
+    }
+
+    /// Bits of the filter that only flows may still need, and that have been so since the call before; none
+    /// before the first picture is in force, for they may stand for what it has.
+    pub fn idle_bits(&mut self) -> BTreeSet<FilterBit> {
+        if self.synced { self.reconciler.idle_bits() } else { BTreeSet::new() }
     }
 
     /// Clears bits that no flow needs.

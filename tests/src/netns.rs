@@ -51,6 +51,15 @@ impl Netns {
     pub(crate) fn within<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
         within(&self.name, f)
     }
+
+    /// Puts this thread into this namespace until what is given back is dropped.
+    pub(crate) fn enter(&self) -> Result<Entered> {
+        let former = File::open("/proc/thread-self/ns/net").context("open this thread's namespace")?;
+        let path = Path::new(DIR).join(&self.name);
+        let netns = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        setns(netns, CloneFlags::CLONE_NEWNET).with_context(|| format!("enter {}", path.display()))?;
+        Ok(Entered { former })
+    }
 }
 
 /// Runs `f` on a thread of its own that is in the namespace of that name.
@@ -62,6 +71,20 @@ pub(crate) fn within<T: Send>(name: &str, f: impl FnOnce() -> T + Send) -> Resul
         thread.join().map_err(|_| anyhow!("a thread in {name} panicked"))
     })?
     .with_context(|| format!("enter {}", path.display()))
+}
+
+/// That a thread is in another namespace than it was.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    former: File,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if let Err(error) = setns(&self.former, CloneFlags::CLONE_NEWNET) {
+            eprintln!("this thread stays in another network namespace: {error}");
+        }
+    }
 }
 
 impl Drop for Netns {

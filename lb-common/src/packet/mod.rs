@@ -83,21 +83,27 @@ pub trait Packet {
         self.len() == 0
     }
 
-    /// The sum of `count` bytes, a multiple of four and at most [`MOST_QUOTED`], from `at` on.
+    /// [`sum`], which a kernel's verifier wants to walk by itself.
     #[inline(always)]
     fn sum(&self, at: usize, count: usize) -> Option<Sum> {
-        let mut sum = Sum::ZERO;
-        let mut done = 0;
-        while done < MOST_QUOTED {
-            if done >= count {
-                break;
-            }
-            let [word] = self.words(at + done)?;
-            sum = sum.add_word(word);
-            done += 4;
-        }
-        Some(sum)
+        sum(self, at, count)
     }
+}
+
+/// The sum of `count` bytes, a multiple of four and at most [`MOST_QUOTED`], from `at` on.
+#[inline(always)]
+pub fn sum<P: Packet + ?Sized>(packet: &P, at: usize, count: usize) -> Option<Sum> {
+    let mut sum = Sum::ZERO;
+    let mut done = 0;
+    while done < MOST_QUOTED {
+        if done >= count {
+            break;
+        }
+        let [word] = packet.words(at + done)?;
+        sum = sum.add_word(word);
+        done += 4;
+    }
+    Some(sum)
 }
 
 /// Most bytes of a packet that an ICMP error quotes: those that fit into 1280 bytes of IPv6 (RFC 4443 §2.4).

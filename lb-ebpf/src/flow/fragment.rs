@@ -22,8 +22,7 @@ pub fn recall(headers: &mut Headers) -> bool {
         return false;
     }
     let tuple = &headers.tuple;
-    headers.tuple =
-        FlowKey::new(tuple.src(), fragment.sport(), tuple.dst(), fragment.dport(), tuple.proto());
+    headers.tuple = FlowKey::new(tuple.src(), fragment.sport(), tuple.dst(), fragment.dport(), tuple.proto());
     true
 }
 

@@ -4,19 +4,16 @@
 pub mod error;
 pub mod fragment;
 pub mod open;
-mod reserve;
+pub mod reserve;
 
 use lb_common::{
     BackendFlags, Counter, FilterBit, Flow, FlowFlags, FlowKey, FlowState, Moment, Proto, Seen,
     flow_state::is_assured,
-    packet::{Headers, Part, rewrite},
 };
 
 use crate::{
     maps::{self, flows},
-    route,
-    skb::Skb,
-    verdict::{PASS, drop},
+    work::Work,
 };
 
 /// Whether a packet of this tuple may be an answer to a masqueraded one.
@@ -26,17 +23,32 @@ pub fn may_be_masqueraded(key: &FlowKey) -> bool {
         && maps::is_in_filter(FilterBit::node_address(key.dst()))
 }
 
-/// Sends a packet that comes in the way of its flow; `None` where it has none, or one to be begun anew.
+/// No flow, in place of one's flags.
+pub const NONE: u32 = 1 << 16;
+
+/// Finds the flow of a packet and notes the packet in it. Returns its flags, and in `work.to` what the packet
+/// becomes; [`NONE`] where it has none, or one to be begun anew.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn shunt_follow(work: *mut Work) -> u32 {
+    // SAFETY: the caller's own, which it doesn't touch meanwhile.
+    let work = unsafe { work.as_mut() };
+    work.and_then(follow).map_or(NONE, |flags| flags.bits().into())
+}
+
 #[inline(always)]
-pub fn follow(packet: &mut Skb, headers: &Headers) -> Option<i32> {
+fn follow(work: &mut Work) -> Option<FlowFlags> {
+    let Work { headers, to, .. } = work;
     let (key, seen, now) = (&headers.tuple, headers.seen(), flows::now());
     if let Some(flow) = flows::lookup_assured(key) {
         if is_stale(key, flow) || (seen.has(Seen::OPEN) && is_over(key, flow)) {
+            flows::remove_assured(&key.counterpart(flow));
+            flows::remove_assured(key);
             return None;
         }
         flow.touch(seen, now);
-        let (to, flags) = (flow.rewritten(key.proto()), flow.flags());
-        return Some(deliver(packet, headers, &to, flags));
+        *to = flow.rewritten(key.proto());
+        return Some(flow.flags());
     }
     // One that opens a flow is not looked for here: it is found where it would be made.
     if seen.has(Seen::OPEN) {
@@ -47,24 +59,55 @@ pub fn follow(packet: &mut Skb, headers: &Headers) -> Option<i32> {
         flows::remove_new(key);
         return None;
     }
-    let (to, flags) = (flow.rewritten(key.proto()), flow.flags());
-    if flow.touch(seen, now) || !flow.seen().has(Seen::NO_ROOM) {
-        settle(key, flow, now);
-    }
-    Some(deliver(packet, headers, &to, flags))
+    *to = flow.rewritten(key.proto());
+    note_new(key, flow, seen, now);
+    Some(flow.flags())
 }
 
-/// Sends a packet that goes out the way of its flow, where it is the answer of one not masqueraded.
+/// The same for a packet that goes out: the answer of a flow that is not masqueraded.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn shunt_follow_back(work: *mut Work) -> u32 {
+    // SAFETY: the caller's own, which it doesn't touch meanwhile.
+    let work = unsafe { work.as_mut() };
+    work.and_then(follow_back).map_or(NONE, |flags| flags.bits().into())
+}
+
 #[inline(always)]
-pub fn follow_back(packet: &mut Skb, headers: &Headers) -> Option<i32> {
-    let key = &headers.tuple;
-    let flow = lookup(key)?;
-    if !flow.is_reverse() || flow.is_masqueraded() {
-        return None;
+fn follow_back(work: &mut Work) -> Option<FlowFlags> {
+    let Work { headers, to, .. } = work;
+    let (key, seen, now) = (&headers.tuple, headers.seen(), flows::now());
+    let is_ours = |flow: &Flow| flow.is_reverse() && !flow.is_masqueraded();
+    if let Some(flow) = flows::lookup_assured(key) {
+        if !is_ours(flow) {
+            return None;
+        }
+        flow.touch(seen, now);
+        *to = flow.rewritten(key.proto());
+        return Some(flow.flags());
     }
-    flow.touch(headers.seen(), flows::now());
-    let (to, flags) = (flow.rewritten(key.proto()), flow.flags());
-    Some(deliver(packet, headers, &to, flags))
+    let flow = flows::lookup_new(key).filter(|flow| is_ours(flow))?;
+    *to = flow.rewritten(key.proto());
+    note_new(key, flow, seen, now);
+    Some(flow.flags())
+}
+
+/// Notes a packet in the entry of a flow that is not assured. The first answer is told to the client's
+/// direction, which becomes assured when it goes on: as long as there is none, nothing more is looked up but,
+/// once a moment, whether the entry for answers is still there.
+#[inline(always)]
+fn note_new(key: &FlowKey, flow: &mut Flow, seen: Seen, now: Moment) {
+    let before = flow.seen();
+    let first = flow.touch(seen, now);
+    if flow.is_reverse() {
+        if before == Seen::NOTHING
+            && let Some(forward) = flows::lookup_new(&key.counterpart(flow))
+        {
+            forward.touch(Seen::ANSWERED, now);
+        }
+    } else if first || (before.has(Seen::ANSWERED) && !before.has(Seen::NO_ROOM)) {
+        settle(key, flow, now);
+    }
 }
 
 /// The entry of a tuple, in either table.
@@ -73,26 +116,6 @@ pub fn lookup(key: &FlowKey) -> Option<&'static mut Flow> {
     match flows::lookup_assured(key) {
         Some(flow) => Some(flow),
         None => flows::lookup_new(key),
-    }
-}
-
-/// Rewrites a packet and sends it on: a masqueraded one from here, for the stack would take the node's own
-/// address on it for a forgery; another one up or down the stack.
-#[inline(always)]
-pub fn deliver(packet: &mut Skb, headers: &Headers, to: &FlowKey, flags: FlowFlags) -> i32 {
-    let counter = if flags.has(FlowFlags::REVERSE) { Counter::TcReply } else { Counter::TcForward };
-    if headers.part == Part::First {
-        fragment::record(headers);
-    }
-    if flags.has(FlowFlags::MASQUERADED) {
-        return route::send(packet, headers, to, counter);
-    }
-    match rewrite::rewrite(packet, headers, to) {
-        Some(()) => {
-            maps::count(counter);
-            PASS
-        }
-        None => drop(Counter::Malformed),
     }
 }
 
@@ -112,7 +135,7 @@ fn is_stale(key: &FlowKey, flow: &Flow) -> bool {
 }
 
 /// Whether an assured flow has ended, so that its tuple may begin another.
-#[inline(never)]
+#[inline(always)]
 fn is_over(key: &FlowKey, flow: &Flow) -> bool {
     let counterpart = key.counterpart(flow);
     let other = flows::lookup_assured(&counterpart).map_or(Seen::NOTHING, |other| other.seen());
@@ -122,15 +145,15 @@ fn is_over(key: &FlowKey, flow: &Flow) -> bool {
 }
 
 /// Moves a flow to the assured ones when its client goes on after an answer.
-#[inline(never)]
+#[inline(always)]
 fn settle(key: &FlowKey, flow: &mut Flow, now: Moment) {
-    if flow.is_reverse() {
-        return;
-    }
     let counterpart = key.counterpart(flow);
     let Some(reverse) = flows::lookup_new(&counterpart) else {
-        // The cache has lost one half: without it no answer would find its way.
-        flows::insert_new(&counterpart, &flow.counterpart(key, now));
+        // The cache has lost one half: without it no answer would find its way. Where another flow has its
+        // place by now, this one has none.
+        if !flows::insert_new(&counterpart, &flow.counterpart(key, now)) {
+            flows::remove_new(key);
+        }
         return;
     };
     if !is_assured(key.proto(), flow.seen(), reverse.seen()) {

@@ -1,11 +1,12 @@
 //! A packet to a frontend that is of no flow yet.
 
+use aya_ebpf::bindings::__sk_buff;
 use lb_common::{
-    BackendFlags, Counter, Flow, FlowFlags, FlowKey, Frontend, FrontendFlags, NodeFlags, Owner, Proto, RangeSet,
-    Seen, packet::Headers,
+    BackendFlags, Counter, Flow, FlowFlags, FlowKey, Frontend, FrontendFlags, NodeFlags, Owner, Proto,
+    RangeSet, Seen, packet::Headers,
 };
 
-use super::reserve;
+use super::reserve::shunt_reserve;
 use crate::{
     maps::{self, flows},
     route,
@@ -14,34 +15,36 @@ use crate::{
         choose::{self, Choice},
     },
     skb::Skb,
+    work::{Work, take_up},
 };
 
-/// A packet that came in, and what becomes of it.
-pub struct Arrival {
-    /// What it is.
-    pub headers: Headers,
-    /// What its packets become.
-    pub to: FlowKey,
-    /// Whose address it is for.
-    pub frontend: Frontend,
-    /// 1 where it comes from a pod of this node.
-    pub pod_side: u32,
+/// Added to the number of the counter that says why no flow was begun.
+pub const REFUSED: u32 = 1 << 16;
+
+/// Begins a flow to `work.frontend`, and says in `work.to` what its packets become. `pod_side` is 1 where the
+/// packet comes from a pod of this node. Returns the flow's flags, or why there is none (see [`REFUSED`]).
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn shunt_open(skb: *mut __sk_buff, work: *mut Work, pod_side: u32) -> u32 {
+    match open(skb, work, pod_side != 0) {
+        Ok(flags) => u32::from(flags.bits()),
+        Err(reason) => REFUSED + reason.index(),
+    }
 }
 
-/// Begins a flow, and says what its packets become. Returns its flags, or the index of the counter that says
-/// why there is none.
-///
-/// A function of its own, for what it needs of the stack must not add up with the rest.
-#[inline(never)]
-pub fn open(packet: &Skb, arrival: &mut Arrival) -> Result<u32, u32> {
-    let Arrival { headers, to, frontend, pod_side } = arrival;
-    let opened = check_opening(headers)
-        .and_then(|()| choose_backend(headers, frontend, *pod_side != 0))
-        .and_then(|(choice, masquerade)| begin(packet, headers, &choice, masquerade, to));
-    match opened {
-        Ok(flags) => Ok(u32::from(flags.bits())),
-        Err(reason) => Err(reason.index()),
+#[inline(always)]
+fn open(skb: *mut __sk_buff, work: *mut Work, pod_side: bool) -> Result<FlowFlags, Counter> {
+    let (packet, taken) = take_up(skb, work).ok_or(Counter::Inconsistent)?;
+    let Work { headers, frontend, .. } = taken;
+    check_opening(headers)?;
+    let (choice, masquerade) = choose_backend(headers, frontend, pod_side)?;
+    let flags = prepare(packet, taken, &choice, masquerade)?;
+    if shunt_reserve(skb, work) == 0 {
+        flows::count_exhausted(choice.id);
+        return Err(Counter::MasqueradeExhausted);
     }
+    let (_, taken) = take_up(skb, work).ok_or(Counter::Inconsistent)?;
+    begin(taken, flags)
 }
 
 /// Any datagram begins a flow; a TCP segment or an SCTP packet only where it says so.
@@ -61,8 +64,8 @@ fn choose_backend(headers: &Headers, frontend: &Frontend, pod_side: bool) -> Res
         return Err(Counter::SourceRefused);
     }
     let node = maps::node().ok_or(Counter::Inconsistent)?;
-    let inside = pod_side
-        || (node.flags().has(NodeFlags::POD_RANGES) && maps::is_in_range(RangeSet::PODS, client));
+    let inside =
+        pod_side || (node.flags().has(NodeFlags::POD_RANGES) && maps::is_in_range(RangeSet::PODS, client));
     let local = flags.has(if inside { FrontendFlags::INSIDE_LOCAL } else { FrontendFlags::OUTSIDE_LOCAL });
     let choice = choose::choose(service, local, &Client::Address(client))?;
     let always =
@@ -78,30 +81,27 @@ fn choose_backend(headers: &Headers, frontend: &Frontend, pod_side: bool) -> Res
     Ok((choice, masquerade))
 }
 
-/// Makes both entries of the flow; what its packets become.
+/// Writes what the flow's packets become, but for the port, and the entry of its answers.
 #[inline(always)]
-fn begin(
-    packet: &Skb,
-    headers: &Headers,
-    choice: &Choice,
-    masquerade: bool,
-    to: &mut FlowKey,
-) -> Result<FlowFlags, Counter> {
+fn prepare(packet: Skb, work: &mut Work, choice: &Choice, masquerade: bool) -> Result<FlowFlags, Counter> {
+    let Work { headers, to, reverse, .. } = work;
     let key = &headers.tuple;
     let backend = choice.backend;
-    let owner = Owner { backend: choice.id, generation: backend.generation(), service: backend.service() };
     *to = FlowKey::new(key.src(), key.sport(), backend.addr(), backend.port(), key.proto());
     let masquerade = masquerade && route::set_source(packet, to)?;
     let flags = FlowFlags::empty().with_if(masquerade, FlowFlags::MASQUERADED);
-    let now = flows::now();
-    let reverse = Flow::new(&key.reversed(), flags.with(FlowFlags::REVERSE), owner, now);
-    if !reserve::reserve(packet, key, to, &reverse) {
-        flows::count_exhausted(choice.id);
-        return Err(Counter::MasqueradeExhausted);
-    }
-    let forward = Flow::new(to, flags, owner, now).with_seen(headers.seen());
+    let owner = Owner { backend: choice.id, generation: backend.generation(), service: backend.service() };
+    *reverse = Flow::new(&key.reversed(), flags.with(FlowFlags::REVERSE), owner, flows::now());
+    Ok(flags)
+}
+
+/// Makes the other entry of the flow, whose answers have theirs.
+#[inline(always)]
+fn begin(work: &mut Work, flags: FlowFlags) -> Result<FlowFlags, Counter> {
+    let Work { headers, to, reverse, .. } = work;
+    let key = &headers.tuple;
+    let forward = reverse.counterpart(&to.reversed(), reverse.created()).with_seen(headers.seen());
     if flows::insert_new(key, &forward) {
-        flows::remove_assured(key);
         maps::count(Counter::NewFlow);
         return Ok(flags);
     }

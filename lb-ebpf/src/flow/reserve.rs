@@ -2,75 +2,203 @@
 //!
 //! The reverse entry of a flow is its reservation: inserting it where none is *is* the allocation, so that two
 //! processors never give one port away twice, and no port is taken without the entry that answers need.
+//!
+//! Where many are taken, one is given up for the new one. First choice is the port of a connection that both
+//! sides have closed: it is kept for what comes late, but connections that come and go by the thousand a second
+//! would take all ports with them for as long. Else the oldest found of those that only one side was heard of:
+//! a flood of openings takes the ports of its own kind alone, and a flow in its handshake is younger than most.
+
+use core::ffi::c_void;
 
 use aya_ebpf::{
-    bindings::bpf_sock,
+    bindings::{__sk_buff, bpf_sock},
     helpers::{
         bpf_get_prandom_u32,
-        generated::{bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp},
+        generated::{bpf_loop, bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp},
     },
 };
-use lb_common::{Flow, FlowKey, Port, Proto, select::pick};
+use lb_common::{FlowKey, Moment, Port, Proto, select::pick};
 
-use crate::{maps, maps::flows, skb::Skb};
+use super::is_over;
+use crate::{
+    maps,
+    maps::flows,
+    skb::Skb,
+    work::{Search, Work, take_up},
+};
 
 /// How many ports are tried. With nine of ten taken, one flow in 700,000 finds none of this many free.
 const PROBES: u32 = 128;
 
+/// After this many, the oldest found is given up where it has had its time for a handshake, or was closed.
+const ENOUGH: u32 = 8;
+
+/// Seconds that the port of a closed connection rests at least: the last acknowledgments are through by then.
+const REST: u32 = 1;
+
 /// Where ports begin for clients that keep their address but can't keep their port.
 const FIRST_UNPRIVILEGED: u32 = 1024;
 
-/// Reserves the source of `to`, changing its port where that must be, by inserting `reverse`. False where no
-/// port is free.
+/// Reserves the source of `work.to`, changing its port where that must be, by inserting `work.reverse`. Returns
+/// 1, or 0 where no port is free.
 ///
 /// A client that keeps its address keeps its port too, unless it has another flow to the same backend by that
 /// port already: one client, two frontends, one backend.
+#[unsafe(no_mangle)]
 #[inline(never)]
-pub fn reserve(packet: &Skb, key: &FlowKey, to: &mut FlowKey, reverse: &Flow) -> bool {
-    let masqueraded = reverse.is_masqueraded();
-    let Some(node) = maps::node() else {
-        return false;
+pub extern "C" fn shunt_reserve(skb: *mut __sk_buff, work: *mut Work) -> u32 {
+    let Some((_, taken)) = take_up(skb, work) else {
+        return 0;
     };
-    let count = if masqueraded { node.port_count() } else { 65_536 - FIRST_UNPRIVILEGED };
+    let Some(node) = maps::node() else {
+        return 0;
+    };
+    let masqueraded = taken.reverse.is_masqueraded();
     // SAFETY: a helper call without arguments.
     let random = unsafe { bpf_get_prandom_u32() };
-    let mut number = pick(random, count);
-    // Odd, so that rounds don't meet each other's steps; small, so that one step never laps the range.
-    let stride = (random & 0x1ff) | 1;
-    if count <= stride {
+    let count = if masqueraded { node.port_count() } else { 65_536 - FIRST_UNPRIVILEGED };
+    if count == 0 {
+        return 0;
+    }
+    let search = &mut taken.search;
+    search.random = random;
+    search.count = count;
+    search.now = flows::now();
+    search.oldest_created = Moment::NEVER;
+    search.closed_last = Moment::NEVER;
+    search.found = 0;
+    let mut attempt = Attempt { skb, work };
+    let callback: extern "C" fn(u32, *mut c_void) -> i64 = attempt_port;
+    // SAFETY: the callback takes what it is given here.
+    unsafe { bpf_loop(PROBES, callback as *mut c_void, (&raw mut attempt).cast(), 0) };
+    let Some((_, work)) = take_up(skb, work) else {
+        return 0;
+    };
+    u32::from(work.search.found != 0 || take_closed(work) || take_over(work))
+}
+
+/// What the callback is given.
+struct Attempt {
+    skb: *mut __sk_buff,
+    work: *mut Work,
+}
+
+/// Tries one source; 1 where there is no need of another.
+#[inline(never)]
+extern "C" fn attempt_port(round: u32, attempt: *mut c_void) -> i64 {
+    // SAFETY: what `shunt_reserve` has given.
+    let Attempt { skb, work } = unsafe { attempt.cast::<Attempt>().read() };
+    let Some((packet, work)) = take_up(skb, work) else {
+        return 1;
+    };
+    let masqueraded = work.reverse.is_masqueraded();
+    if masqueraded || round > 0 {
+        let Some(port) = next_port(&mut work.search, masqueraded) else {
+            return 1;
+        };
+        let to = &work.to;
+        work.to = FlowKey::new(to.src(), port, to.dst(), to.dport(), to.proto());
+    }
+    work.search.answer = work.to.reversed();
+    let Work { headers, search, reverse, .. } = work;
+    let (key, answer) = (&headers.tuple, &search.answer);
+    if let Some(other) = flows::lookup_assured(answer)
+        && answer.counterpart(other) != *key
+    {
+        let last = other.last();
+        if last < search.closed_last && search.now.seconds_since(last) >= REST && is_over(answer, other) {
+            search.closed_last = last;
+            search.closed = *answer;
+        }
+        return is_enough(round, search);
+    }
+    if flows::insert_new(answer, reverse) {
+        if masqueraded && is_socket(packet, answer) {
+            flows::remove_new(answer);
+            return 0;
+        }
+        search.found = 1;
+        return 1;
+    }
+    let Some(other) = flows::lookup_new(answer) else {
+        return 0;
+    };
+    // Taken: by a packet of this very flow?
+    if !masqueraded && answer.counterpart(other) == *key {
+        search.found = 1;
+        return 1;
+    }
+    let created = other.created();
+    if created < search.oldest_created {
+        search.oldest_created = created;
+        search.oldest = *answer;
+    }
+    is_enough(round, search)
+}
+
+/// 1 where one was found that may be given up, and enough were tried.
+#[inline(always)]
+fn is_enough(round: u32, search: &Search) -> i64 {
+    let is_there = search.closed_last != Moment::NEVER || search.oldest_created < search.now;
+    i64::from(round >= ENOUGH && is_there)
+}
+
+/// A port, each as likely as another: steps of one width would meet a part of the range only where they share a
+/// factor with its length.
+#[inline(always)]
+fn next_port(search: &mut Search, masqueraded: bool) -> Option<Port> {
+    let number = pick(search.random, search.count);
+    // A linear congruence (Knuth; «Numerical Recipes»), of which `pick` takes the high bits, the good ones.
+    search.random = search.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    if masqueraded {
+        return maps::node().map(|node| node.port(number));
+    }
+    Some(Port::new((FIRST_UNPRIVILEGED + number) as u16))
+}
+
+/// Gives the source of the connection that was closed first to this flow. Of two processors that want it, the
+/// one that removes it has it.
+#[inline(always)]
+fn take_closed(work: &mut Work) -> bool {
+    let Work { search, reverse, to, .. } = work;
+    if search.closed_last == Moment::NEVER {
         return false;
     }
-    for round in 0..PROBES {
-        if masqueraded || round > 0 {
-            let port =
-                if masqueraded { node.port(number) } else { Port::new((FIRST_UNPRIVILEGED + number) as u16) };
-            *to = FlowKey::new(to.src(), port, to.dst(), to.dport(), to.proto());
-            number += stride;
-            if number >= count {
-                number -= count;
-            }
-        }
-        let answer = to.reversed();
-        if flows::lookup_assured(&answer).is_some_and(|flow| answer.counterpart(flow) != *key) {
-            continue;
-        }
-        if masqueraded && is_socket(packet, &answer) {
-            continue;
-        }
-        if flows::insert_new(&answer, reverse) {
-            return true;
-        }
-        // Taken: by a packet of this very flow?
-        if !masqueraded && flows::lookup_new(&answer).is_some_and(|flow| answer.counterpart(flow) == *key) {
-            return true;
-        }
+    let Some(other) = flows::lookup_assured(&search.closed) else {
+        return false;
+    };
+    search.answer = search.closed.counterpart(other);
+    if !flows::remove_assured(&search.closed) {
+        return false;
     }
-    false
+    flows::remove_assured(&search.answer);
+    *to = search.closed.reversed();
+    flows::insert_new(&search.closed, reverse)
+}
+
+/// Gives the oldest source found to this flow; its own is over. Of two processors that want it, the one that
+/// removes it has it.
+#[inline(always)]
+fn take_over(work: &mut Work) -> bool {
+    let Work { search, reverse, to, .. } = work;
+    if search.oldest_created == Moment::NEVER {
+        return false;
+    }
+    let Some(other) = flows::lookup_new(&search.oldest) else {
+        return false;
+    };
+    search.answer = search.oldest.counterpart(other);
+    if !flows::remove_new(&search.oldest) {
+        return false;
+    }
+    flows::remove_new(&search.answer);
+    *to = search.oldest.reversed();
+    flows::insert_new(&search.oldest, reverse)
 }
 
 /// Whether a packet of this tuple would reach a socket of the node.
 #[inline(always)]
-fn is_socket(packet: &Skb, answer: &FlowKey) -> bool {
+fn is_socket(packet: Skb, answer: &FlowKey) -> bool {
     const OWN_NETNS: u64 = u64::MAX;
     let [a, b] = answer.sport().wire().to_ne_bytes();
     let [c, d] = answer.dport().wire().to_ne_bytes();
@@ -85,7 +213,7 @@ fn is_socket(packet: &Skb, answer: &FlowKey) -> bool {
         tuple[2] = ports;
         len = 12;
     }
-    let (ctx, tuple) = (packet.ctx().skb.skb.cast(), (&raw mut tuple).cast());
+    let (ctx, tuple) = (packet.ctx().cast(), (&raw mut tuple).cast());
     let socket: *mut bpf_sock = match answer.proto() {
         // SAFETY: the context is this program's own, the tuple is whole in either family.
         Proto::TCP => unsafe { bpf_skc_lookup_tcp(ctx, tuple, len, OWN_NETNS, 0) },

@@ -10,7 +10,10 @@ use super::sock_addr::{self, Form};
 pub use super::sock_addr::{V4, V6};
 use crate::{
     maps,
-    service::{affinity::{Client, now_ns}, choose, lookup},
+    service::{
+        affinity::{Client, now_ns},
+        choose, lookup,
+    },
     verdict::{ALLOW, refuse},
 };
 

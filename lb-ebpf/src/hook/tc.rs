@@ -3,135 +3,180 @@
 //! Fail-open: what can't be read, is not ours, or is for another host goes on untouched. Fail-closed: a packet
 //! to a frontend or of a flow that can't be served is answered or dropped, never sent on half rewritten.
 
-use aya_ebpf::programs::TcContext;
+use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
 use lb_common::{
-    Counter, FilterBit, FlowFlags, Frontend, FrontendFlags, FrontendKey, NodeFlags, RangeSet,
+    Counter, FilterBit, FrontendFlags, FrontendKey, NodeFlags,
     packet::{Headers, Kind, Parsed, parse},
 };
 
 use crate::{
-    answer,
+    answer::{shunt_echo, shunt_refuse},
     flow::{
-        self, error, fragment,
-        open::{self, Arrival},
+        self,
+        error::shunt_error,
+        fragment,
+        open::{REFUSED, shunt_open},
+        shunt_follow, shunt_follow_back,
     },
     maps,
+    send::shunt_deliver,
     skb::Skb,
-    verdict::{PASS, drop},
+    verdict::{DROP, PASS, drop},
+    work::{Work, take_up},
 };
 
 /// A packet that comes in: from a client to a frontend, or an answer to a masqueraded one.
 #[inline(always)]
 pub fn ingress(ctx: &TcContext, pod_side: bool) -> i32 {
-    let mut packet = Skb::new(ctx);
+    let packet = Skb::new(ctx.skb.skb);
     // A bridge's ports see what is for its other ports; a pod's device what is for its bridge.
     if packet.is_tagged() || (!pod_side && packet.is_for_other_host()) {
         return PASS;
     }
-    packet.make_readable();
-    let Parsed::Ip(headers) = parse(&packet) else {
+    let Some((skb, work)) = begin(packet) else {
         return PASS;
     };
-    let to = headers.tuple;
-    let mut arrival = Arrival { headers, to, frontend: Frontend::default(), pod_side: pod_side.into() };
-    match arrival.headers.kind {
-        Kind::Transport => arrive(&mut packet, &mut arrival),
-        Kind::LaterFragment => later_fragment(&mut packet, &mut arrival.headers),
-        Kind::IcmpError => error::arrive(&mut packet, &arrival.headers),
-        Kind::Echo => echo(&mut packet, &arrival.headers),
-        Kind::Other => not_a_frontend(&mut packet, &arrival.headers),
+    let Some((_, Work { headers, .. })) = take_up(skb, work) else {
+        return PASS;
+    };
+    // The stack knows what to do with what no host can have sent; an answer to it would be somebody's flood.
+    if !headers.tuple.src().is_unicast() {
+        return PASS;
+    }
+    match headers.kind {
+        Kind::Transport => arrive(skb, work, pod_side),
+        Kind::LaterFragment => later_fragment(skb, work),
+        Kind::IcmpError => shunt_error(skb, work, 0),
+        Kind::Echo | Kind::Other => shunt_other(skb, work),
     }
 }
 
 /// A packet that goes out: an answer of a backend gets the frontend's address back.
 #[inline(always)]
 pub fn egress(ctx: &TcContext) -> i32 {
-    let mut packet = Skb::new(ctx);
+    let packet = Skb::new(ctx.skb.skb);
     if packet.is_tagged() {
         return PASS;
     }
-    packet.make_readable();
-    let Parsed::Ip(mut headers) = parse(&packet) else {
+    let Some((skb, work)) = begin(packet) else {
         return PASS;
     };
-    match headers.kind {
+    let Some((_, taken)) = take_up(skb, work) else {
+        return PASS;
+    };
+    match taken.headers.kind {
         Kind::Transport => {
-            let key = &headers.tuple;
+            let key = &taken.headers.tuple;
             if !maps::is_in_filter(FilterBit::backend(key.src(), key.sport(), key.proto())) {
                 return PASS;
             }
         }
         Kind::LaterFragment => {
-            if !fragment::recall(&mut headers) {
+            if !fragment::recall(&mut taken.headers) {
                 return PASS;
             }
         }
-        Kind::IcmpError => return error::leave(&mut packet, &headers),
+        Kind::IcmpError => return shunt_error(skb, work, 1),
         Kind::Echo | Kind::Other => return PASS,
     }
-    flow::follow_back(&mut packet, &headers).unwrap_or(PASS)
+    let flags = shunt_follow_back(work);
+    if flags == flow::NONE { PASS } else { shunt_deliver(skb, work, flags) }
+}
+
+/// Takes up the packet; `None` where it is not one to look at any further.
+#[inline(always)]
+fn begin(packet: Skb) -> Option<(*mut __sk_buff, *mut Work)> {
+    let work = maps::work()?;
+    (shunt_parse(packet.ctx(), work) != 0).then_some((packet.ctx(), work))
+}
+
+/// Decodes the packet into `work.headers`; 0 where it is not IP, or contradicts itself.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn shunt_parse(skb: *mut __sk_buff, work: *mut Work) -> u32 {
+    let Some((mut packet, work)) = take_up(skb, work) else {
+        return 0;
+    };
+    packet.make_readable();
+    let Parsed::Ip(headers) = parse(&packet) else {
+        return 0;
+    };
+    work.headers = headers;
+    1
 }
 
 /// A packet with ports.
 #[inline(always)]
-fn arrive(packet: &mut Skb, arrival: &mut Arrival) -> i32 {
-    let headers = &arrival.headers;
-    let key = &headers.tuple;
-    let frontend = FrontendKey::new(key.dst(), key.dport(), key.proto());
-    if !maps::is_in_filter(FilterBit::frontend(&frontend)) {
-        if flow::may_be_masqueraded(key) {
-            return flow::follow(packet, headers).unwrap_or(PASS);
-        }
-        return not_a_frontend(packet, headers);
-    }
-    if let Some(verdict) = flow::follow(packet, headers) {
-        return verdict;
-    }
-    let Some(frontend) = maps::lookup_frontend(&frontend) else {
-        return not_a_frontend(packet, headers);
+fn arrive(skb: *mut __sk_buff, work: *mut Work, pod_side: bool) -> i32 {
+    let Some((_, taken)) = take_up(skb, work) else {
+        return DROP;
     };
-    arrival.frontend = frontend;
-    let opened = open::open(packet, arrival);
-    let headers = &arrival.headers;
-    match opened {
-        Ok(flags) => flow::deliver(packet, headers, &arrival.to, FlowFlags::from_bits(flags as u16)),
-        Err(reason) => answer::refuse(packet, headers, reason),
+    let key = &taken.headers.tuple;
+    let frontend = FrontendKey::new(key.dst(), key.dport(), key.proto());
+    let perhaps = maps::is_in_filter(FilterBit::frontend(&frontend));
+    if !perhaps && !flow::may_be_masqueraded(key) {
+        return shunt_other(skb, work);
+    }
+    let flags = shunt_follow(work);
+    if flags != flow::NONE {
+        return shunt_deliver(skb, work, flags);
+    }
+    if !perhaps {
+        return PASS;
+    }
+    let Some((_, taken)) = take_up(skb, work) else {
+        return DROP;
+    };
+    let key = &taken.headers.tuple;
+    let frontend = FrontendKey::new(key.dst(), key.dport(), key.proto());
+    let Some(frontend) = maps::lookup_frontend(&frontend) else {
+        return shunt_other(skb, work);
+    };
+    taken.frontend = frontend;
+    let opened = shunt_open(skb, work, pod_side.into());
+    if opened < REFUSED {
+        shunt_deliver(skb, work, opened)
+    } else {
+        shunt_refuse(skb, work, opened - REFUSED)
     }
 }
 
 /// A later fragment goes where its first went; where that was not seen, nowhere: nobody but us can take it
 /// for a Service's address.
 #[inline(always)]
-fn later_fragment(packet: &mut Skb, headers: &mut Headers) -> i32 {
-    if fragment::recall(headers) {
-        return flow::follow(packet, headers).unwrap_or(PASS);
+fn later_fragment(skb: *mut __sk_buff, work: *mut Work) -> i32 {
+    let Some((_, taken)) = take_up(skb, work) else {
+        return DROP;
+    };
+    if fragment::recall(&mut taken.headers) {
+        let flags = shunt_follow(work);
+        return if flags == flow::NONE { PASS } else { shunt_deliver(skb, work, flags) };
     }
-    match lookup_guard(headers) {
-        Some(_) => drop(Counter::FragmentUnknown),
-        None => PASS,
+    match lookup_guard(&taken.headers) {
+        Some(flags) if !flags.has(FrontendFlags::PING_ONLY) => drop(Counter::FragmentUnknown),
+        _ => PASS,
     }
 }
 
-/// An echo request to an address of Services.
+/// A packet to no frontend: an echo request to an address of Services is answered, the rest refused where that
+/// address is theirs alone (CIP-03), dropped where it is from the network of ClusterIPs and nobody's (CIP-04),
+/// else not ours. Returns the verdict.
+#[unsafe(no_mangle)]
 #[inline(never)]
-fn echo(packet: &mut Skb, headers: &Headers) -> i32 {
-    if lookup_guard(headers).is_none() || !has(NodeFlags::VIP_PING) {
-        return not_a_frontend(packet, headers);
-    }
-    answer::echo(packet, headers)
-}
-
-/// A packet to no frontend: refused where its address is a Service's (CIP-03), dropped where it is from the
-/// network of ClusterIPs and nobody's (CIP-04), else not ours.
-#[inline(never)]
-fn not_a_frontend(packet: &mut Skb, headers: &Headers) -> i32 {
+extern "C" fn shunt_other(skb: *mut __sk_buff, work: *mut Work) -> i32 {
+    let Some((_, Work { headers, .. })) = take_up(skb, work) else {
+        return DROP;
+    };
     if let Some(flags) = lookup_guard(headers) {
+        if headers.kind == Kind::Echo && has(NodeFlags::VIP_PING) {
+            return shunt_echo(skb, work);
+        }
         if flags.has(FrontendFlags::PING_ONLY) {
             return PASS;
         }
-        return answer::refuse(packet, headers, Counter::UnknownPort.index());
+        return shunt_refuse(skb, work, Counter::UnknownPort.index());
     }
-    if has(NodeFlags::CLUSTER_IP_RANGES) && maps::is_in_range(RangeSet::CLUSTER_IPS, headers.tuple.dst()) {
+    if maps::is_unallocated(headers.tuple.dst()) {
         return drop(Counter::UnallocatedAddress);
     }
     PASS

@@ -56,12 +56,12 @@ enum Command {
 
 /// Where an instance keeps its pins: the same for the one that serves and for those who look at it.
 #[derive(Debug, clap::Args)]
-struct PinDir {
+pub(crate) struct PinDir {
     /// Directory of a bpffs where maps and links are pinned; a bpffs is mounted there if there is none.
     ///
     /// Instances with pin directories of their own can serve side by side on one machine.
     #[arg(long, env = "SHUNT_PIN_DIR", value_name = "DIR", default_value = "/sys/fs/bpf/shunt")]
-    pin_dir: PathBuf,
+    pub(crate) pin_dir: PathBuf,
 }
 
 /// What numbers a directory of manifests may be given: what an API server is told by flags of these names.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use super::logging::Logging;
 use super::packets::{Devices, PacketPath};
 use super::source::SourceArgs;
 use super::{Allocation, PinDir};
+use crate::control::{self, Control};
 use crate::datapath::{self, Datapath, FlowTables, KernelStore, Pins};
 use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
@@ -119,13 +120,21 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     if args.node_ips.is_empty() {
         node::addresses::watch(node_sender.clone()).await?;
     }
+    let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
-    let inputs = Inputs { links, node: node_events, events, flows, source, takes_service_cidrs };
+    let inputs = Inputs { links, node: node_events, events, flows, source, control, takes_service_cidrs };
     let result = turn(engine, devices, inputs).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
     drop(lock);
     result
+}
+
+/// Lets others ask this instance; without that it serves all the same.
+fn listen(pin_dir: &Path) -> Option<Control> {
+    Control::listen(&control::socket_path(pin_dir))
+        .inspect_err(|error| tracing::warn!("`shunt explain` can't ask this instance: {error:#}"))
+        .ok()
 }
 
 /// What the loop listens to.
@@ -134,6 +143,7 @@ struct Inputs {
     node: mpsc::Receiver<Event>,
     events: mpsc::Receiver<SourceEvent>,
     flows: Collecting,
+    control: Option<Control>,
     source: JoinHandle<anyhow::Result<()>>,
     /// Where ClusterIPs are from is what the source says.
     takes_service_cidrs: bool,
@@ -145,7 +155,8 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs { mut links, mut node, mut events, mut flows, mut source, takes_service_cidrs } = inputs;
+    let Inputs { mut links, mut node, mut events, mut flows, mut control, mut source, takes_service_cidrs } =
+        inputs;
     let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -173,6 +184,11 @@ async fn turn(
             }
             () = sleep_until(next_round), if !flows.is_busy() => {
                 flows.ask(engine.idle_bits());
+                continue;
+            }
+            Some(asked) = async { control.as_mut()?.asked().await }, if control.is_some() => {
+                // Who no longer waits is not waited for.
+                let _told = asked.send(engine.snapshot());
                 continue;
             }
             Some(_) = settling.join_next() => Event::Settled,

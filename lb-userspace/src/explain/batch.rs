@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::oracle::Oracle;
 use super::question::protocol;
-use super::{Answer, Index, Question, Verdict};
+use super::{Answer, Live, Question, Verdict};
 
 /// A line in.
 #[derive(Debug, Deserialize)]
@@ -34,6 +35,9 @@ struct Reply<'a> {
     service: &'a str,
     reason: &'a str,
     row: &'a str,
+    /// Where the maps say otherwise.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    disagreements: &'a [String],
 }
 
 /// A line out for a line that is no question.
@@ -49,7 +53,7 @@ struct Refusal {
 ///
 /// Reading or writing fails.
 pub(super) fn answer_all(
-    index: &Index<'_>,
+    oracle: &Oracle<'_>,
     input: impl BufRead,
     mut output: impl Write,
 ) -> io::Result<usize> {
@@ -59,8 +63,8 @@ pub(super) fn answer_all(
         if line.trim().is_empty() {
             continue;
         }
-        match answer(index, &line) {
-            Ok((id, answer)) => write_line(&mut output, &reply(&id, &answer))?,
+        match answer(oracle, &line) {
+            Ok((id, answer, live)) => write_line(&mut output, &reply(&id, &answer, live.as_ref()))?,
             Err(refusal) => {
                 refused += 1;
                 write_line(&mut output, &refusal)?;
@@ -71,7 +75,7 @@ pub(super) fn answer_all(
     Ok(refused)
 }
 
-fn answer(index: &Index<'_>, line: &str) -> Result<(Value, Answer), Refusal> {
+fn answer(oracle: &Oracle<'_>, line: &str) -> Result<(Value, Answer, Option<Live>), Refusal> {
     let query: Query = serde_json::from_str(line).map_err(|error| {
         let id = serde_json::from_str::<Value>(line).ok().and_then(|value| value.get("id").cloned());
         Refusal { id: id.unwrap_or_default(), error: error.to_string() }
@@ -81,10 +85,11 @@ fn answer(index: &Index<'_>, line: &str) -> Result<(Value, Answer), Refusal> {
         protocol(query.proto.as_deref().unwrap_or("TCP")).map_err(|error| refuse(error.to_string()))?;
     let question =
         Question::new(query.src, proto, query.dst, query.dport).map_err(|error| refuse(error.to_string()))?;
-    Ok((query.id, index.explain(&question)))
+    let (answer, live) = oracle.ask(&question);
+    Ok((query.id, answer, live))
 }
 
-fn reply<'a>(id: &'a Value, answer: &'a Answer) -> Reply<'a> {
+fn reply<'a>(id: &'a Value, answer: &'a Answer, live: Option<&'a Live>) -> Reply<'a> {
     Reply {
         id,
         verdict: answer.verdict,
@@ -93,6 +98,7 @@ fn reply<'a>(id: &'a Value, answer: &'a Answer) -> Reply<'a> {
         service: &answer.service,
         reason: &answer.reason,
         row: answer.row,
+        disagreements: live.map_or(&[], |live| &live.disagreements),
     }
 }
 

@@ -13,17 +13,27 @@ use k8s_openapi::api::core::v1::Node;
 use serde::Serialize;
 
 use super::manifests::{self, Manifests};
+use super::oracle::Oracle;
 use super::question::protocol;
-use super::{Answer, Index, Question, batch, draw};
+use super::{Answer, Index, Live, Question, batch, draw};
+use crate::cli::PinDir;
+use crate::control::{self, Snapshot};
+use crate::datapath::{KernelStore, Pins};
 use crate::model::{Family, NodeFacts, NodePortAddresses, ObjectName, World};
+use crate::reconcile::{Observed, Store};
 use crate::source::manifest::read_directory;
 use crate::source::translate;
 
 /// Say what becomes of a packet to a Service, and why.
 ///
-/// Answers from a directory of manifests, without a cluster, without root and without touching the kernel.
-/// Objects are taken as an API server holds them (`kubectl get services,endpointslices,nodes,pods -A -o yaml`
-/// makes such a file): EndpointSlices and status.loadBalancer as given, nothing allocated.
+/// Asks the instance that runs on this machine for the objects, reads the maps of the kernel, and shows where
+/// the two disagree. Without an instance the maps alone answer.
+///
+/// With --manifests it answers from a directory instead, without a cluster, without root and without touching
+/// the kernel. Objects are taken as an API server holds them (`kubectl get services,endpointslices,nodes,pods
+/// -A -o yaml` makes such a file): EndpointSlices and status.loadBalancer as given, nothing allocated.
+///
+/// `shunt explain web.default:80`
 ///
 /// `shunt explain 192.168.0.2:31111 --from 203.0.113.7 --manifests DIR --node-name n1 --node-ip 192.168.0.2`
 #[derive(Debug, clap::Args)]
@@ -44,9 +54,13 @@ pub struct Args {
     #[arg(long, value_name = "PROTO", default_value = "TCP")]
     proto: String,
 
-    /// Directory of manifests to answer from: every *.yaml, *.yml and *.json in it.
-    #[arg(long, env = "SHUNT_MANIFESTS", value_name = "DIR")]
-    manifests: PathBuf,
+    #[command(flatten)]
+    pins: PinDir,
+
+    /// Directory of manifests to answer from instead: every *.yaml, *.yml and *.json in it. The options below
+    /// say what a running instance knows by itself.
+    #[arg(long, value_name = "DIR")]
+    manifests: Option<PathBuf>,
 
     /// The node where the packet is, as EndpointSlices name it [default: the host name]
     #[arg(long, env = "SHUNT_NODE_NAME", value_name = "NAME")]
@@ -121,6 +135,19 @@ struct Reply<'a> {
     dport: u16,
     #[serde(flatten)]
     answer: &'a Answer,
+    /// What the maps say, where they were read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<&'a Live>,
+}
+
+/// What there is to answer from.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// The objects; with `maps`, those of an instance that runs, where there is one.
+    pub(super) objects: Option<Manifests>,
+    pub(super) node: NodeFacts,
+    pub(super) service_cidrs: Vec<IpNet>,
+    pub(super) maps: Option<Observed>,
 }
 
 /// Answers on standard output; what could not be read of the manifests is said on standard error.
@@ -129,33 +156,72 @@ struct Reply<'a> {
 ///
 /// The manifests or the questions can't be read, or the question is none.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let manifests = manifests::read(&read_directory(&args.manifests)?);
+    let known = match &args.manifests {
+        Some(directory) => of_directory(args, directory)?,
+        None => of_instance(args)?,
+    };
+    answer(args, &known, &mut BufWriter::new(io::stdout().lock()))
+}
+
+/// What a directory says.
+fn of_directory(args: &Args, directory: &Path) -> anyhow::Result<Known> {
+    let manifests = manifests::read(&read_directory(directory)?);
     for problem in &manifests.problems {
         eprintln!("shunt: {problem}");
     }
-    answer(args, &manifests, &mut BufWriter::new(io::stdout().lock()))
+    Ok(of_manifests(args, manifests))
 }
 
-/// The same, from manifests at hand and into any writer.
-pub(super) fn answer(args: &Args, manifests: &Manifests, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let node = node_facts(args, manifests);
-    let index = Index::new(&manifests.world, &node, &args.service_cidr);
+/// What manifests at hand say.
+pub(super) fn of_manifests(args: &Args, manifests: Manifests) -> Known {
+    let node = node_facts(args, &manifests);
+    Known { objects: Some(manifests), node, service_cidrs: args.service_cidr.clone(), maps: None }
+}
+
+/// What the instance on this machine says, and what the maps do.
+fn of_instance(args: &Args) -> anyhow::Result<Known> {
+    const INSTEAD: &str = "to answer from a directory of manifests instead, name it by --manifests";
+    let pins = Pins::in_directory(&args.pins.pin_dir);
+    let maps = KernelStore::open(&pins).context(INSTEAD)?.observe().context("cannot read the maps")?;
+    let mut known = Known { maps: Some(maps), ..Known::default() };
+    match control::ask(&control::socket_path(&args.pins.pin_dir))? {
+        Some(mut snapshot) => {
+            let world = snapshot.world();
+            let Snapshot { node, service_cidrs, .. } = snapshot;
+            known = Known { node, service_cidrs, ..known };
+            known.objects = Some(Manifests { world, ..Manifests::default() });
+        }
+        None => known.node = node_facts(args, &Manifests::default()),
+    }
+    Ok(known)
+}
+
+/// Answers from what is known, into any writer.
+pub(super) fn answer(args: &Args, known: &Known, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let nothing = Manifests::default();
+    let Manifests { world, pods, .. } = known.objects.as_ref().unwrap_or(&nothing);
+    let index = Index::new(world, &known.node, &known.service_cidrs);
+    let oracle = Oracle { index: &index, has_objects: known.objects.is_some(), maps: known.maps.as_ref() };
     if let Some(file) = &args.queries {
-        let refused = batch::answer_all(&index, open(file)?, out)
+        let refused = batch::answer_all(&oracle, open(file)?, out)
             .with_context(|| format!("cannot answer the questions of {}", file.display()))?;
         return Ok(if refused == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
-    let question = question(args, &manifests.world, &node)?;
-    let answer = index.explain(&question);
+    let question = question(args, world, &known.node)?;
+    let (answer, live) = oracle.ask(&question);
     match args.output {
         Output::Text => {
             let mut text = String::new();
-            draw::draw(&mut text, &index, &manifests.pods, &question, &answer)?;
+            draw::draw(&mut text, &index, pods, &question, &answer)?;
+            if let Some(live) = &live {
+                draw::live(&mut text, live)?;
+            }
             out.write_all(text.as_bytes())?;
         }
         Output::Json => {
             let Question { src, proto, dst, dport } = question;
-            let reply = Reply { src, proto: proto.to_string(), dst, dport, answer: &answer };
+            let live = live.as_ref();
+            let reply = Reply { src, proto: proto.to_string(), dst, dport, answer: &answer, live };
             serde_json::to_writer_pretty(&mut *out, &reply)?;
             writeln!(out)?;
         }

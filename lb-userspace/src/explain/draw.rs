@@ -9,7 +9,7 @@ use lb_common::FrontendKind;
 use super::index::{Group, Place, Target};
 use super::manifests::Pods;
 use super::question::{Question, Source};
-use super::{Answer, Index, Verdict, words};
+use super::{Answer, Index, Live, Verdict, words};
 
 /// Endpoints that are drawn one by one.
 const MOST_ENDPOINTS: usize = 8;
@@ -44,10 +44,14 @@ pub(super) fn draw(
         }
         None => numbers(out, index, question)?,
     }
-    writeln!(out, "{} ({})", answer.verdict.name(), answer.row)?;
+    let row = if answer.row.is_empty() { String::new() } else { format!(" ({})", answer.row) };
+    writeln!(out, "{}{row}", answer.verdict.name())?;
     writeln!(out, "  {}", answer.reason)?;
     if let Some(caution) = &answer.caution {
         writeln!(out, "  Take care: {caution}.")?;
+    }
+    if answer.steps.is_empty() {
+        return answer.endpoints.iter().try_for_each(|endpoint| writeln!(out, "  {endpoint}"));
     }
     writeln!(out)?;
     writeln!(out, "Decided by")?;
@@ -131,6 +135,21 @@ fn endpoints(
         stop(out, "X", end, "")?;
     }
     Ok(())
+}
+
+/// What the maps of the kernel say to it.
+pub(super) fn live(out: &mut impl Write, live: &Live) -> fmt::Result {
+    writeln!(out)?;
+    writeln!(out, "In the kernel")?;
+    if live.disagreements.is_empty() {
+        return writeln!(out, "  The maps say the same.");
+    }
+    live.disagreements.iter().try_for_each(|said| writeln!(out, "  DISAGREES: {said}."))?;
+    writeln!(
+        out,
+        "  Just after a change that is so for a moment; if it stays, `shunt run` says in its log what it could \
+         not put in force."
+    )
 }
 
 /// Which pod an endpoint is, where it runs and which container declares the port.

@@ -13,7 +13,9 @@ mod decide;
 mod draw;
 mod hints;
 mod index;
+pub mod live;
 mod manifests;
+mod oracle;
 mod question;
 #[cfg(test)]
 mod tests;
@@ -21,4 +23,5 @@ mod words;
 
 pub use answer::{Answer, Step, Verdict};
 pub use index::Index;
+pub use live::Live;
 pub use question::{MixedFamilies, Question, Source, UnknownProtocol};

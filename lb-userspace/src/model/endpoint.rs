@@ -3,22 +3,24 @@
 use std::net::IpAddr;
 
 use lb_common::Proto;
+use serde::{Deserialize, Serialize};
 
 use super::{Family, ObjectName};
 
 /// One of the `ports` of a slice: what a Service port finds its endpoints' port number by (SVC-05).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlicePort {
     /// The name of the Service port; empty where that has none.
     pub name: String,
     /// The protocol of the Service port.
+    #[serde(with = "super::protocol")]
     pub protocol: Proto,
     /// What the app listens on.
     pub port: u16,
 }
 
 /// One of the `endpoints` of a slice.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The first of `addresses` (EPS-02).
     pub address: IpAddr,
@@ -39,7 +41,7 @@ pub struct Endpoint {
 }
 
 /// An EndpointSlice of one address family that belongs to a Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSlice {
     /// Whose it is.
     pub name: ObjectName,

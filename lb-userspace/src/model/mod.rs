@@ -5,6 +5,7 @@
 mod change;
 mod endpoint;
 mod node;
+mod protocol;
 mod service;
 mod world;
 

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::str::FromStr;
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 
 use super::Family;
 
 /// Which of the node's addresses accept NodePorts (NP-02).
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum NodePortAddresses {
     /// Every address of the node.
     #[default]
@@ -43,7 +44,7 @@ impl FromStr for NodePortAddresses {
 }
 
 /// What `compile` must know of the node.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NodeFacts {
     /// `metadata.name` of the Node.
     pub name: String,

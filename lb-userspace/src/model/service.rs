@@ -9,7 +9,7 @@ use lb_common::Proto;
 use serde::{Deserialize, Serialize};
 
 /// `metadata.namespace` and `metadata.name`
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectName {
     /// `metadata.namespace`
     pub namespace: String,
@@ -71,7 +71,7 @@ impl fmt::Display for Family {
 }
 
 /// `spec.type`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ServiceType {
     /// Reachable inside the cluster.
     ClusterIP,
@@ -133,7 +133,7 @@ impl FromStr for ServiceType {
 }
 
 /// `spec.internalTrafficPolicy`, `spec.externalTrafficPolicy`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum TrafficPolicy {
     /// To any usable endpoint.
     #[default]
@@ -144,7 +144,7 @@ pub enum TrafficPolicy {
 
 /// `spec.ports[].targetPort`: of meaning to people and to whoever makes the slices; no packet is sent by it
 /// (SVC-05).
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TargetPort {
     /// A number.
     Number(u16),
@@ -162,11 +162,12 @@ impl fmt::Display for TargetPort {
 }
 
 /// One of `spec.ports`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServicePort {
     /// Empty where the Service has a single, nameless port.
     pub name: String,
     /// TCP, UDP or SCTP.
+    #[serde(with = "super::protocol")]
     pub protocol: Proto,
     /// What clients dial on a ClusterIP, external or load-balancer address.
     pub port: u16,
@@ -177,7 +178,7 @@ pub struct ServicePort {
 }
 
 /// `status.loadBalancer.ingress[].ipMode`
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum IngressMode {
     /// Packets arrive with this destination: it is a frontend on every node (LB-01).
     Vip,
@@ -186,7 +187,7 @@ pub enum IngressMode {
 }
 
 /// One of `status.loadBalancer.ingress` that has an address.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ingress {
     /// The load balancer's address.
     pub ip: IpAddr,
@@ -195,7 +196,7 @@ pub struct Ingress {
 }
 
 /// A Service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Service {
     /// Whose it is.
     pub name: ObjectName,

@@ -86,6 +86,11 @@ impl World {
         self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name)).collect()
     }
 
+    /// All EndpointSlices, by name.
+    pub fn slices(&self) -> impl Iterator<Item = &EndpointSlice> {
+        self.slices.values()
+    }
+
     /// The zone of this node, where a source knows it.
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()

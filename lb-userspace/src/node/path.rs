@@ -51,6 +51,7 @@ pub fn path(facts: &PathFacts, links: &[Link], devices: &[Device], local_ports: 
         config: NodeConfig::new(masquerade(Family::V4), masquerade(Family::V6), ports, flags),
         addresses: addresses.chain(facts.node_ips.iter().copied()).map(Addr::from).collect(),
         ranges: all_ranges,
+        service_cidrs,
     }
 }
 

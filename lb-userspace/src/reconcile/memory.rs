@@ -14,7 +14,7 @@ use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 type Found = Vec<(BackendId, lb_common::Addr, lb_common::Port)>;
 
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     pub(super) capacity: Capacity,
     /// How many frontends there is room for.
     pub(super) frontends_room: usize,
@@ -27,7 +27,7 @@ pub(super) struct Memory {
     services: BTreeMap<ServiceId, Service>,
     backends: BTreeMap<BackendId, Backend>,
     slots: BTreeMap<u32, BackendId>,
-    pub(super) filter: BTreeSet<FilterBit>,
+    pub(crate) filter: BTreeSet<FilterBit>,
     pub(super) ranges: BTreeSet<Range>,
     pub(super) node: Option<NodeConfig>,
     /// Words that programs may still hold, and what they must find by them.
@@ -35,7 +35,7 @@ pub(super) struct Memory {
 }
 
 impl Memory {
-    pub(super) fn new(services: u32, backends: u32, slots: u32) -> Self {
+    pub(crate) fn new(services: u32, backends: u32, slots: u32) -> Self {
         Self {
             capacity: Capacity { services, backends, slots },
             frontends_room: usize::MAX,
@@ -54,7 +54,7 @@ impl Memory {
     }
 
     /// What a dial to each frontend may reach: the cluster list's and the local list's addresses.
-    pub(super) fn view(&self) -> BTreeMap<FrontendKey, [Vec<String>; 2]> {
+    pub(crate) fn view(&self) -> BTreeMap<FrontendKey, [Vec<String>; 2]> {
         let view = |frontend: &Frontend| {
             let service = self.services[&frontend.service()];
             [service.cluster(), service.local()].map(|list| {

@@ -15,14 +15,14 @@ mod build;
 mod filter;
 mod ids;
 #[cfg(test)]
-mod memory;
+pub(crate) mod memory;
 mod op;
 mod packets;
 mod plan;
 mod ranges;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use op::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 pub use packets::NodePath;

@@ -8,9 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::{
-    Backend, BackendFlags, BackendId, Frontend, FrontendKey, FrontendKind, List, Service, ServiceId,
-};
+use lb_common::{Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Service, ServiceId};
 
 use super::Op;
 use super::build::{flags, label, members, ranges, write_build};
@@ -255,7 +253,7 @@ impl State {
             }
         }
         for (frontend, flags) in &table.frontends {
-            let claim = Claim::new(table, flags.kind().unwrap_or(FrontendKind::ClusterIp));
+            let claim = Claim::new(table, *flags);
             let claims = self.claims.entry(*frontend).or_default();
             if claims.is_empty() {
                 self.filter.own_frontend(frontend);

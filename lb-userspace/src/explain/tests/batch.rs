@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::explain::batch::answer_all;
+use crate::explain::oracle::Oracle;
 use crate::model::TrafficPolicy;
 
 /// The lines out for lines in, and how many were no questions.
@@ -11,7 +12,8 @@ fn answers(world: &World, lines: &str) -> (Vec<Value>, usize) {
     let node = node();
     let index = Index::new(world, &node, &[]);
     let mut out = Vec::new();
-    let refused = answer_all(&index, lines.as_bytes(), &mut out).unwrap();
+    let oracle = Oracle { index: &index, has_objects: true, maps: None };
+    let refused = answer_all(&oracle, lines.as_bytes(), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), refused)
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use clap::Parser;
 
-use crate::explain::cli::{Args, answer};
+use crate::explain::cli::{Args, answer, of_manifests};
 use crate::explain::manifests;
 use crate::source::manifest::read_directory;
 
@@ -58,7 +58,7 @@ fn explain(more: &[&str]) -> Result<String, String> {
     let manifests = manifests::read(&read_directory(dir.path()).unwrap());
     assert_eq!(manifests.problems, []);
     let mut out = Vec::new();
-    answer(&args, &manifests, &mut out).map_err(|error| error.to_string())?;
+    answer(&args, &of_manifests(&args, manifests), &mut out).map_err(|error| error.to_string())?;
     Ok(String::from_utf8(out).unwrap())
 }
 

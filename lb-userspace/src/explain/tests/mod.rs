@@ -4,6 +4,7 @@ mod access;
 mod batch;
 mod drawings;
 mod hints;
+mod live;
 mod oracle;
 mod paths;
 mod properties;

@@ -215,7 +215,7 @@ fn tell(world: &World, node: &NodeFacts, question: &Question) -> Told {
 }
 
 /// The addresses that generated objects have, and one that none has.
-fn addresses() -> Vec<IpAddr> {
+pub(super) fn addresses() -> Vec<IpAddr> {
     let pods = (1..5).map(|last| IpAddr::from([10, 244, 1, last]));
     let v6 = (1..4).map(|last| IpAddr::from([0xfd00, 0x10, 0x244, 0, 0, 0, 0, last]));
     pods.chain(v6).chain(["192.168.0.2", "127.0.0.1", "::1", "203.0.113.7"].map(ip)).collect()
