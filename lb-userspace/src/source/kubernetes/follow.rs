@@ -20,7 +20,7 @@ use futures::{Stream, StreamExt};
 use kube::Api;
 use kube::runtime::watcher::{self, Event, watcher};
 use tokio::sync::mpsc;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::{Backoff, spread};
 use super::object::{Kind, Seen};
@@ -30,6 +30,9 @@ use super::servers::{Cluster, InUse, describe};
 /// The first wait after a failure, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// After how long without a failure the next one is a first one: a watch that goes on says nothing of it.
+const FORGIVEN: Duration = Duration::from_secs(60);
 
 /// After how long a kind that a server doesn't have is asked for again: the server may be upgraded.
 const ABSENT: Duration = Duration::from_secs(300);
@@ -84,6 +87,7 @@ pub(super) async fn follow<T: Kind>(
         heard,
         sender,
         backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
+        stumbled: None,
         streams: true,
         doubted: false,
     };
@@ -96,6 +100,8 @@ struct Follower<T> {
     heard: fn(News<T>) -> Heard,
     sender: mpsc::Sender<Heard>,
     backoff: Backoff,
+    /// When something failed last.
+    stumbled: Option<Instant>,
     /// The server is asked for streaming lists.
     streams: bool,
     /// The last list was empty, and not believed.
@@ -170,6 +176,9 @@ impl<T: Kind> Follower<T> {
         tracing::debug!("{}: {error}; then {next:?}", T::KIND);
         if next == Next::List {
             self.tell(News::Failing(why(error))).await?;
+        }
+        if self.stumbled.replace(Instant::now()).is_none_or(|before| before.elapsed() > FORGIVEN) {
+            self.backoff.reset();
         }
         let wait = self.backoff.wait();
         self.wait(wait).await?;
