@@ -2,6 +2,8 @@
 //!
 //! The first modules need no root: they drive the source alone, through [`followed::Followed`].
 
+#![expect(clippy::unwrap_used, reason = "all of it is tests: what fails is told with its line")]
+
 mod access;
 mod changes;
 mod failures;
