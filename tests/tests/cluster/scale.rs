@@ -37,6 +37,7 @@ fn scale_ten_thousand_services_with_ten_endpoints_each() {
     let web = service("web").port(80).cluster_ip("10.96.0.10");
     api.put(&[&web, &slice("web", "a").port("", 80).endpoint(pod.v4(), "node-1")]).unwrap();
 
+    let mut port = 80;
     for streaming_lists in [true, false] {
         api.set_features(Features { streaming_lists, ..Features::default() });
         for start in ["first", "over what was pinned"] {
@@ -50,7 +51,8 @@ fn scale_ten_thousand_services_with_ten_endpoints_each() {
             check::dial(&client, &tcp("10.96.0.10:80"));
             change_one(&api, &shunt);
             println!("    after changes: {}", memory(shunt.id()));
-            relist(&api, &shunt);
+            port += 1;
+            relist(&api, &shunt, port);
             println!("    after a new list: {}", memory(shunt.id()));
             shunt.stop().unwrap();
         }
@@ -73,24 +75,17 @@ fn change_one(api: &ApiServer, shunt: &Shunt) {
     println!("    one change, as seen from outside: median {:?}, worst {:?}", times[25], times[49]);
 }
 
-fn relist(api: &ApiServer, shunt: &Shunt) {
+/// The server forgets what happened: all is listed anew, and one Service is new.
+fn relist(api: &ApiServer, shunt: &Shunt, port: u16) {
+    let seen = shunt.lines_so_far();
     api.leave().unwrap();
+    api.put(&[&service("marker").port(port).cluster_ip("10.96.0.11")]).unwrap();
     let [service, slice] = numbered(1);
     api.put(&[&service, &slice]).unwrap();
     api.compact();
-    let seen = shunt.lines_so_far();
     api.come_back().unwrap();
-    let web = service_marker();
-    api.put(&[&web]).unwrap();
     shunt.wait_for_line(seen, |line| line.contains("applied generation=")).unwrap();
     std::thread::sleep(Duration::from_secs(2));
-}
-
-fn service_marker() -> Value {
-    service("marker")
-        .port(u16::try_from(std::process::id() % 60_000).unwrap() + 1)
-        .cluster_ip("10.96.0.11")
-        .to_value()
 }
 
 fn memory(id: u32) -> String {

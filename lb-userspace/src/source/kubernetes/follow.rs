@@ -242,6 +242,8 @@ fn remedy(error: &watcher::Error) -> Next {
             _ => Next::List,
         },
         watcher::Error::WatchFailed(kube::Error::ReadEvents(_)) => Next::Resume,
+        // Gone: every watch is told so that slept for too long, and the watcher lists anew by itself.
+        watcher::Error::WatchError(status) if status.code == 410 => Next::Resume,
         watcher::Error::WatchFailed(_)
         | watcher::Error::WatchError(_)
         | watcher::Error::NoResourceVersion => Next::List,
