@@ -6,6 +6,11 @@ use lb_userspace::datapath;
 /// grows tenfold unseen is a program that nobody has looked at.
 const MOST_INSTRUCTIONS: u32 = 4_000;
 
+/// The same for one on the packet path, which walks through headers of any length.
+const MOST_OF_A_PACKET_PROGRAM: u32 = 100_000;
+
+const PACKET_PROGRAMS: [&str; 3] = ["shunt_ingress", "shunt_pod_in", "shunt_egress"];
+
 #[test]
 fn every_program_loads_with_its_type_information_and_within_its_budget() {
     let verified = datapath::verify().unwrap_or_else(|error| panic!("{:#}", anyhow::Error::from(error)));
@@ -13,6 +18,8 @@ fn every_program_loads_with_its_type_information_and_within_its_budget() {
     for program in verified {
         println!("{program:?}");
         assert!(program.has_btf, "{} has no BTF", program.program);
-        assert!(program.verified_instructions < MOST_INSTRUCTIONS, "{program:?}");
+        let is_packet_program = PACKET_PROGRAMS.contains(&program.program);
+        let most = if is_packet_program { MOST_OF_A_PACKET_PROGRAM } else { MOST_INSTRUCTIONS };
+        assert!(program.verified_instructions < most, "{program:?}");
     }
 }
