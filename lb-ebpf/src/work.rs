@@ -41,6 +41,10 @@ pub struct Search {
     pub oldest: FlowKey,
     /// When that flow was begun.
     pub oldest_created: Moment,
+    /// The one found whose connection was closed first, of those in the table of assured flows.
+    pub closed: FlowKey,
+    /// When the last packet of that connection passed.
+    pub closed_last: Moment,
     /// When the search was begun.
     pub now: Moment,
     /// What the next port to try is made of.

@@ -30,7 +30,7 @@ pub mod wire;
 pub use dial::{Conversation, Dial, Hammer, bind, flood, tcp, udp, udp_unconnected};
 pub use network::{Network, Outside};
 pub use node::{Node, Pod};
-pub use place::{Inside, Place, programs_dir};
+pub use place::{Inside, Place, probe, programs_dir};
 pub use process::Process;
 pub use serve::{Serve, serve};
 pub use shunt::{Options, Shunt, ask_shunt, shunt_program};

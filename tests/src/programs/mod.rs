@@ -11,6 +11,7 @@
 mod fill;
 mod maps;
 mod object;
+mod pinned;
 mod ran;
 mod stage;
 mod words;
@@ -26,6 +27,7 @@ use crate::packet::Packet;
 pub use maps::Table;
 pub use object::Hook;
 use object::Programs;
+pub use pinned::Pinned;
 pub use ran::{Ran, Verdict};
 pub use stage::{NARROW, NARROW_MTU, NODE_V4, NODE_V6};
 pub use words::{Frontend, Service, frontend, service};

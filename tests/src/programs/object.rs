@@ -1,6 +1,8 @@
 //! The object, and one run of one of its programs.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use aya::maps::PerCpuArray;
@@ -48,6 +50,22 @@ impl Programs {
         let mut loader = EbpfLoader::new();
         for (map, entries) in sizes {
             loader.map_max_entries(map, *entries);
+        }
+        Ok(Self { ebpf: loader.load(OBJECT).context("load the object")? })
+    }
+
+    /// The same over maps that are pinned in a directory, as many of them as are.
+    pub(super) fn over(maps: &Path) -> Result<Self> {
+        ensure!(!OBJECT.is_empty(), "the binary has no eBPF object in it: cargo xtask build");
+        let mut pins = Vec::new();
+        for entry in fs::read_dir(maps).with_context(|| format!("read {}", maps.display()))? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).context("a pin's name")?.to_owned();
+            pins.push((name, path));
+        }
+        let mut loader = EbpfLoader::new();
+        for (name, path) in &pins {
+            loader.map_pin_path(name, path.as_path());
         }
         Ok(Self { ebpf: loader.load(OBJECT).context("load the object")? })
     }

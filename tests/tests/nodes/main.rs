@@ -4,6 +4,7 @@
 //! binary under test.
 
 mod affinity;
+mod agreement;
 mod bind;
 mod churn;
 mod cleanup;

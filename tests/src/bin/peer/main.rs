@@ -7,6 +7,7 @@ mod dns;
 mod enter;
 mod flood;
 mod hammer;
+mod probe;
 mod serve;
 mod socket;
 
@@ -32,6 +33,8 @@ enum Command {
     Bind(bind::Bind),
     /// Sends packets of clients that don't exist
     Flood(flood::Flood),
+    /// Says where dials are sent, without anybody there
+    Probe(probe::Prober),
     /// Dials without pause until its standard input ends, then prints a summary
     Hammer(hammer::Hammer),
 }
@@ -43,6 +46,7 @@ fn main() -> anyhow::Result<()> {
         Command::Dial(dial) => dial.run(),
         Command::Bind(bind) => bind.run(),
         Command::Flood(flood) => flood.run(),
+        Command::Probe(prober) => prober.run(),
         Command::Hammer(hammer) => hammer.run(),
     }
 }

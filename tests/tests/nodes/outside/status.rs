@@ -1,5 +1,6 @@
 //! What an instance notices, and what `shunt status` says of it.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
@@ -72,15 +73,32 @@ fn an_address_that_the_node_gets_later_is_served() {
     assert!(!services.contains("192.168.49.200"), "{services}");
 }
 
+/// Leaves 535 ports to masquerade with: what the kernel gives to sockets is none of them.
+#[track_caller]
+fn leave_few_ports(edge: &Edge) {
+    let most = "net.ipv4.ip_local_port_range=1024 65000";
+    edge.node.place().run("sysctl", &["-qw", most]).expect("a sysctl");
+    edge.node.ip(&["addr add 192.168.49.200/24 dev eth0"]).expect("a change of the node");
+    wait_for_status(edge, |status| status["node"]["portCount"] == 535);
+}
+
+#[test]
+fn connections_that_are_closed_leave_their_ports_to_others() {
+    let edge = Edge::serving(&[&there("remote").node_port(31_002)]);
+    leave_few_ports(&edge);
+    // Thrice as many as ports, in less than the half minute that closed ones are remembered for.
+    let answers = check::answers(&edge.client, &tcp(format!("{}:31002", edge.node.v4())).times(1_605));
+    let ports: BTreeSet<u16> = answers.iter().map(|answer| answer.greeting.peer.port()).collect();
+    assert!(ports.iter().all(|port| *port > 65_000), "{ports:?}");
+    let said = status(&edge);
+    assert_eq!(entries(&said, "FLOWS").map(|entries| entries <= 2 * 535), Some(true), "{said:#}");
+}
+
 #[test]
 fn ports_that_run_out_are_told_once_for_their_backend() {
     let service = for_app("remote", "there").port(5000).udp().node_port(31_002);
     let edge = Edge::serving(&[&service]);
-    // What the kernel gives to sockets is not masqueraded with: few ports are left.
-    let few = "net.ipv4.ip_local_port_range=1024 65000";
-    edge.node.place().run("sysctl", &["-qw", few]).expect("a sysctl");
-    edge.node.ip(&["addr add 192.168.49.200/24 dev eth0"]).expect("a change of the node");
-    wait_for_status(&edge, |status| status["node"]["portCount"] == 535);
+    leave_few_ports(&edge);
     take_ports(&edge, 65_001..=65_535);
     let seen = edge.shunt.lines_so_far();
     let dial = udp(format!("{}:31002", edge.node.v4())).within(Duration::from_millis(200));
