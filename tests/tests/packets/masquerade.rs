@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use lb_common::{Counter, NodeFlags, PortRange, Proto};
+use lb_common::{Counter, FlowKey, Moment, NodeFlags, PortRange, Proto, Seen};
 use lb_tests::packet::Packet;
 use lb_tests::programs::{Device, Hook, Lab, Table, Verdict, frontend, service};
 
@@ -198,4 +198,44 @@ fn a_node_that_is_not_described_yet_masquerades_nothing() {
         lab.masquerade_as(ip(if case.v4 { "::" } else { "0.0.0.0" }), NodeFlags::empty());
         lab.from_outside(&case.dial()).counting(&[Counter::NoRoute]).dropped();
     });
+}
+
+#[test]
+fn what_opens_takes_a_port_of_what_was_closed_and_has_rested_and_never_one_of_what_is_open() {
+    let case = Case { proto: Proto::TCP, ..UDP };
+    let mut lab = Lab::new();
+    narrow(&mut lab, 20_000, 20_599);
+    lab.serve(&case.service(case.there()));
+    let (mut open_ones, mut closed_ports) = (Vec::new(), HashSet::new());
+    let assured: Vec<_> = (0..900).map(|number| (number, assure(&mut lab, case, number))).collect();
+    for (number, sent) in assured {
+        let Some(sent) = sent else { continue };
+        if number % 2 == 0 {
+            open_ones.push((number, sent));
+            continue;
+        }
+        send(&mut lab, &case.close(client(number), case.frontend())).expect("a FIN");
+        send(&mut lab, &case.close(sent.dst, sent.src)).expect("a FIN");
+        closed_ports.insert(sent.src.port());
+        rest(&mut lab, &key(&case.dial().from(client(number)), case.proto));
+        rest(&mut lab, &key(&sent.answer(), case.proto));
+    }
+    let mut taken = 0;
+    for number in 2_000..2_100 {
+        let sent = open(&mut lab, case, number).unwrap_or_else(|| panic!("no port for flow {number}"));
+        taken += u32::from(closed_ports.contains(&sent.src.port()));
+    }
+    assert!(taken >= 80, "{taken} of 100 have the port of a closed connection");
+    for (number, sent) in &open_ones {
+        let answered = lab.from_outside(&sent.answer()).redirected();
+        assert_eq!((answered.src, answered.dst), (case.frontend(), client(*number)));
+    }
+}
+
+/// Makes a direction of a flow have had its last packet some seconds ago.
+fn rest(lab: &mut Lab, tuple: &FlowKey) {
+    let earlier = Moment::from_ns(lb_tests::wire::monotonic() - 5_000_000_000);
+    let mut flow = lab.flow(Table::Assured, tuple).expect("an assured flow");
+    flow.touch(Seen::PACKET, earlier);
+    lab.put_flow(Table::Assured, tuple, &flow);
 }
