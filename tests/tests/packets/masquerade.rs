@@ -8,7 +8,7 @@ use lb_common::{Counter, NodeFlags, PortRange, Proto};
 use lb_tests::packet::Packet;
 use lb_tests::programs::{Device, Hook, Lab, Table, Verdict, frontend, service};
 
-use crate::case::{Case, each_of, key};
+use crate::case::{Case, each_of, ip, key};
 
 const UDP: Case = Case { v4: true, proto: Proto::UDP };
 
@@ -165,5 +165,37 @@ fn a_client_that_keeps_its_address_keeps_its_port_unless_it_is_taken() {
         let second = lab.from_outside(&case.open(case.client(), case.other_frontend())).passed();
         assert_eq!(second.src.ip(), case.client().ip());
         assert_ne!(second.src.port(), case.client().port());
+    });
+}
+
+#[test]
+fn the_source_is_the_route_s_where_the_kernel_tells_it_and_answers_to_it_are_known_for_ours() {
+    each_of(&[Proto::TCP], |case, lab| {
+        lab.serve(&case.service(case.there()));
+        let configured = ip(if case.v4 { "192.168.50.1" } else { "fd00:192:168:50::1" });
+        lab.masquerade_as(configured, NodeFlags::empty());
+        let mut client = case.client();
+        let mut source = |lab: &mut Lab| {
+            client.set_port(client.port() + 1);
+            lab.from_outside(&case.open(client, case.frontend())).redirected().src.ip()
+        };
+        assert_eq!(source(lab), configured);
+        lab.masquerade_as(configured, NodeFlags::FIB_SOURCE);
+        assert_eq!(source(lab), case.node());
+        // The route's source is no address of the node that is known: answers to it would be lost.
+        lab.forget();
+        lab.serve(&case.service(case.there()));
+        lab.masquerade_as(configured, NodeFlags::FIB_SOURCE);
+        lab.disown_addresses();
+        assert_eq!(source(lab), configured);
+    });
+}
+
+#[test]
+fn a_node_that_is_not_described_yet_masquerades_nothing() {
+    each_of(&[Proto::TCP], |case, lab| {
+        lab.serve(&case.service(case.there()));
+        lab.masquerade_as(ip(if case.v4 { "::" } else { "0.0.0.0" }), NodeFlags::empty());
+        lab.from_outside(&case.dial()).counting(&[Counter::NoRoute]).dropped();
     });
 }
