@@ -5,7 +5,7 @@ use lb_userspace::datapath;
 /// Most that the verifier may have to walk for one program of a socket, and for one of packets: it gives up at
 /// a million, and a program that grows tenfold unseen is a program that nobody has looked at.
 const MOST_INSTRUCTIONS: u32 = 4_000;
-const MOST_INSTRUCTIONS_FOR_PACKETS: u32 = 150_000;
+const MOST_INSTRUCTIONS_FOR_PACKETS: u32 = 100_000;
 /// Those of packets.
 const OF_PACKETS: [&str; 3] = ["shunt_ingress", "shunt_pod_in", "shunt_egress"];
 

@@ -100,8 +100,30 @@ impl Lab {
     #[track_caller]
     pub fn node_with_ports(&mut self, flags: NodeFlags, ports: [PortRange; 2]) {
         let [v4, v6] = [IpAddr::from(NODE_V4), IpAddr::from(NODE_V6)].map(Addr::from);
-        let node = NodeConfig::new(v4, v6, ports, flags);
-        ok(self.array("NODE").and_then(|mut map| map.set(0, node, 0).context("write NODE")));
+        ok(self.set_node(NodeConfig::new(v4, v6, ports, flags)));
+    }
+
+    /// The node puts this address in place of clients of its family, and has none of the other.
+    #[track_caller]
+    pub fn masquerade_as(&mut self, addr: IpAddr, flags: NodeFlags) {
+        let [v4, v6] =
+            if addr.is_ipv4() { [addr.into(), Addr::UNSPECIFIED] } else { [Addr::UNSPECIFIED, addr.into()] };
+        ok(self.set_node(NodeConfig::new(v4, v6, PORTS, flags)));
+    }
+
+    /// No address is known for the node's own any more.
+    #[track_caller]
+    pub fn disown_addresses(&mut self) {
+        for addr in [IpAddr::from(NODE_V4), IpAddr::from(NODE_V6)] {
+            let bit = FilterBit::node_address(addr.into());
+            let mut filter = ok(self.array("FILTER"));
+            let word: u64 = ok(filter.get(&bit.word(), 0).context("read FILTER"));
+            ok(filter.set(bit.word(), word & !bit.mask(), 0).context("write FILTER"));
+        }
+    }
+
+    fn set_node(&mut self, node: NodeConfig) -> Result<()> {
+        self.array("NODE")?.set(0, node, 0).context("write NODE")
     }
 
     pub(super) fn describe_node(&mut self) -> Result<()> {

@@ -67,6 +67,8 @@ fn a_closed_tuple_begins_a_flow_of_its_own_when_it_opens_again() {
         let (service, _) = lab.serve(&case.service(case.there()));
         let went_on = converse(lab, case, case.client(), case.frontend());
         let _closing = lab.from_outside(&case.close(case.client(), case.frontend())).redirected();
+        let again = lab.from_outside(&case.dial()).counting(&[Counter::TcForward]).redirected();
+        assert_eq!(again.src, went_on.src, "half closed is not closed");
         let _closing = lab.from_outside(&case.close(went_on.dst, went_on.src)).redirected();
         // Another backend by now.
         let mut other = case.there();
@@ -80,6 +82,23 @@ fn a_closed_tuple_begins_a_flow_of_its_own_when_it_opens_again() {
         let went_on = lab.from_outside(&case.go_on(case.client(), case.frontend())).redirected();
         assert_eq!(went_on.dst, other, "the closed flow is not in the way");
     });
+}
+
+#[test]
+fn a_reset_tuple_begins_a_flow_of_its_own_when_it_opens_again() {
+    let case = Case { v4: false, proto: Proto::TCP };
+    for by_client in [true, false] {
+        let mut lab = Lab::new();
+        lab.serve(&case.service(case.there()));
+        let went_on = converse(&mut lab, case, case.client(), case.frontend());
+        let (src, dst) =
+            if by_client { (case.client(), case.frontend()) } else { (went_on.dst, went_on.src) };
+        let _reset = lab.from_outside(&tcp(src, dst, RST)).redirected();
+        let ran = lab.from_outside(&case.dial()).counting(&[Counter::NewFlow, Counter::TcForward]);
+        let opened = ran.redirected();
+        let answered = lab.from_outside(&opened.answer()).redirected();
+        assert_eq!((answered.src, answered.dst), (case.frontend(), case.client()));
+    }
 }
 
 #[test]

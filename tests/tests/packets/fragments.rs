@@ -8,9 +8,9 @@ use crate::case::{Case, converse, each_of};
 
 const UDP: [Proto; 1] = [Proto::UDP];
 
-/// A datagram of several fragments, and they.
+/// A datagram of 60 kB, and its fragments.
 fn big(case: Case, src: std::net::SocketAddr, dst: std::net::SocketAddr) -> (Packet, Vec<Packet>) {
-    let data: Vec<u8> = (0..4_000_u32).map(|index| (index % 251) as u8).collect();
+    let data: Vec<u8> = (0..60_000_u32).map(|index| (index % 251) as u8).collect();
     let whole = case.open(src, dst).data(&data);
     let parts = whole.fragments(7_700, 1_400);
     (whole, parts)

@@ -4,11 +4,11 @@ use std::any::Any;
 use std::collections::HashSet;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 
-use lb_common::{Counter, NodeFlags, PortRange, Proto};
+use lb_common::{Counter, FlowKey, Moment, NodeFlags, PortRange, Proto, Seen};
 use lb_tests::packet::Packet;
 use lb_tests::programs::{Device, Hook, Lab, Table, Verdict, frontend, service};
 
-use crate::case::{Case, each_of, key};
+use crate::case::{Case, each_of, ip, key};
 
 const UDP: Case = Case { v4: true, proto: Proto::UDP };
 
@@ -166,4 +166,76 @@ fn a_client_that_keeps_its_address_keeps_its_port_unless_it_is_taken() {
         assert_eq!(second.src.ip(), case.client().ip());
         assert_ne!(second.src.port(), case.client().port());
     });
+}
+
+#[test]
+fn the_source_is_the_route_s_where_the_kernel_tells_it_and_answers_to_it_are_known_for_ours() {
+    each_of(&[Proto::TCP], |case, lab| {
+        lab.serve(&case.service(case.there()));
+        let configured = ip(if case.v4 { "192.168.50.1" } else { "fd00:192:168:50::1" });
+        lab.masquerade_as(configured, NodeFlags::empty());
+        let mut client = case.client();
+        let mut source = |lab: &mut Lab| {
+            client.set_port(client.port() + 1);
+            lab.from_outside(&case.open(client, case.frontend())).redirected().src.ip()
+        };
+        assert_eq!(source(lab), configured);
+        lab.masquerade_as(configured, NodeFlags::FIB_SOURCE);
+        assert_eq!(source(lab), case.node());
+        // The route's source is no address of the node that is known: answers to it would be lost.
+        lab.forget();
+        lab.serve(&case.service(case.there()));
+        lab.masquerade_as(configured, NodeFlags::FIB_SOURCE);
+        lab.disown_addresses();
+        assert_eq!(source(lab), configured);
+    });
+}
+
+#[test]
+fn a_node_that_is_not_described_yet_masquerades_nothing() {
+    each_of(&[Proto::TCP], |case, lab| {
+        lab.serve(&case.service(case.there()));
+        lab.masquerade_as(ip(if case.v4 { "::" } else { "0.0.0.0" }), NodeFlags::empty());
+        lab.from_outside(&case.dial()).counting(&[Counter::NoRoute]).dropped();
+    });
+}
+
+#[test]
+fn what_opens_takes_a_port_of_what_was_closed_and_has_rested_and_never_one_of_what_is_open() {
+    let case = Case { proto: Proto::TCP, ..UDP };
+    let mut lab = Lab::new();
+    narrow(&mut lab, 20_000, 20_599);
+    lab.serve(&case.service(case.there()));
+    let (mut open_ones, mut closed_ports) = (Vec::new(), HashSet::new());
+    let assured: Vec<_> = (0..900).map(|number| (number, assure(&mut lab, case, number))).collect();
+    for (number, sent) in assured {
+        let Some(sent) = sent else { continue };
+        if number % 2 == 0 {
+            open_ones.push((number, sent));
+            continue;
+        }
+        send(&mut lab, &case.close(client(number), case.frontend())).expect("a FIN");
+        send(&mut lab, &case.close(sent.dst, sent.src)).expect("a FIN");
+        closed_ports.insert(sent.src.port());
+        rest(&mut lab, &key(&case.dial().from(client(number)), case.proto));
+        rest(&mut lab, &key(&sent.answer(), case.proto));
+    }
+    let mut taken = 0;
+    for number in 2_000..2_100 {
+        let sent = open(&mut lab, case, number).unwrap_or_else(|| panic!("no port for flow {number}"));
+        taken += u32::from(closed_ports.contains(&sent.src.port()));
+    }
+    assert!(taken >= 80, "{taken} of 100 have the port of a closed connection");
+    for (number, sent) in &open_ones {
+        let answered = lab.from_outside(&sent.answer()).redirected();
+        assert_eq!((answered.src, answered.dst), (case.frontend(), client(*number)));
+    }
+}
+
+/// Makes a direction of a flow have had its last packet some seconds ago.
+fn rest(lab: &mut Lab, tuple: &FlowKey) {
+    let earlier = Moment::from_ns(lb_tests::wire::monotonic() - 5_000_000_000);
+    let mut flow = lab.flow(Table::Assured, tuple).expect("an assured flow");
+    flow.touch(Seen::PACKET, earlier);
+    lab.put_flow(Table::Assured, tuple, &flow);
 }

@@ -1,6 +1,7 @@
 //! Clients outside: what becomes of packets that no socket hook of the node saw.
 
 mod bulk;
+mod capture;
 mod flood;
 mod forward;
 mod hairpin;
