@@ -18,3 +18,4 @@ pub mod reconcile;
 pub mod show;
 pub mod source;
 pub mod tables;
+pub mod terminate;

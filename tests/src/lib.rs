@@ -25,7 +25,7 @@ mod shunt;
 mod sweep;
 pub mod wire;
 
-pub use dial::{Conversation, Dial, Hammer, bind, flood, tcp, udp, udp_unconnected};
+pub use dial::{Conversation, Dial, Hammer, HeldSocket, bind, flood, tcp, udp, udp_unconnected};
 pub use network::{Network, Outside};
 pub use node::{Node, Pod};
 pub use place::{Inside, Place, programs_dir};

@@ -5,6 +5,7 @@ mod cleanup;
 mod collect;
 mod flows;
 mod logging;
+mod node;
 mod packets;
 mod run;
 mod services;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::collect::Collecting;
 use super::logging::Logging;
+use super::node::NodeOptions;
 use super::packets::{Devices, PacketPath};
 use super::{Allocation, PinDir};
 use crate::control::{self, Control};
@@ -26,6 +27,7 @@ use crate::node::links::Link;
 use crate::reconcile::{Reconciler, Refusal};
 use crate::source::manifest::{self, WatchError};
 use crate::source::{Problem, SourceEvent};
+use crate::terminate::Terminator;
 
 /// Serve Services on this machine.
 ///
@@ -74,6 +76,9 @@ pub(super) struct Args {
     packets: PacketPath,
 
     #[command(flatten)]
+    node: NodeOptions,
+
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -115,7 +120,9 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
     let path = args.packets.path(&args.node_ips, &args.cluster_cidr, &args.allocation);
     let devices = Devices { hooks, rules, path };
-    let flows = FlowTables::open(&Pins::in_directory(&options.pin_dir))?;
+    let pins = Pins::in_directory(&options.pin_dir);
+    let terminator = args.node.terminator(&options.cgroup, &pins)?;
+    let flows = FlowTables::open(&pins)?;
     let flows = Collecting::begin(flows).context("cannot start a thread")?;
     let (link_sender, links) = mpsc::channel(4);
     node::links::watch(link_sender).await?;
@@ -127,7 +134,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let control = listen(&args.pins.pin_dir);
     let (sender, events) = mpsc::channel(64);
     let source = tokio::spawn(manifest::watch(args.manifests, config, Some(args.state_file), sender));
-    let inputs = Inputs { links, node: node_events, events, flows, source, control };
+    let inputs = Inputs { links, node: node_events, events, flows, terminator, source, control };
     let result = turn(engine, devices, inputs).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
@@ -148,6 +155,7 @@ struct Inputs {
     node: mpsc::Receiver<Event>,
     events: mpsc::Receiver<SourceEvent>,
     flows: Collecting,
+    terminator: Terminator,
     control: Option<Control>,
     source: JoinHandle<Result<(), WatchError>>,
 }
@@ -158,7 +166,7 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs { mut links, mut node, mut events, mut flows, mut control, mut source } = inputs;
+    let Inputs { mut links, mut node, mut events, mut flows, terminator, mut control, mut source } = inputs;
     let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -204,6 +212,7 @@ async fn turn(
         }
         let was_synced = engine.is_synced();
         if let Some(report) = engine.handle(event) {
+            terminator.tell(&report.gone);
             tell(&report);
         }
         if engine.is_synced() && !was_synced {

@@ -9,6 +9,7 @@
 mod array;
 mod attach;
 mod devices;
+mod dialled;
 mod error;
 mod flows;
 mod load;
@@ -18,6 +19,7 @@ mod sys;
 mod verify;
 
 pub use devices::{DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, remove_filters};
+pub use dialled::DialledSockets;
 pub use error::DatapathError;
 pub use flows::{Collected, Collector, FlowPair, FlowTables, flow_pairs};
 pub use load::{Datapath, OBJECT, Options, load, program_names};

@@ -19,3 +19,4 @@ mod refusals;
 mod restart;
 mod scene;
 mod spread;
+mod terminate;

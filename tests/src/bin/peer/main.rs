@@ -7,6 +7,7 @@ mod dns;
 mod enter;
 mod flood;
 mod hammer;
+mod hold;
 mod serve;
 mod socket;
 
@@ -34,6 +35,8 @@ enum Command {
     Flood(flood::Flood),
     /// Dials without pause until its standard input ends, then prints a summary
     Hammer(hammer::Hammer),
+    /// Keeps a connected socket, and prints what becomes of it
+    Hold(hold::Hold),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -44,5 +47,6 @@ fn main() -> anyhow::Result<()> {
         Command::Bind(bind) => bind.run(),
         Command::Flood(flood) => flood.run(),
         Command::Hammer(hammer) => hammer.run(),
+        Command::Hold(hold) => hold.run(),
     }
 }
