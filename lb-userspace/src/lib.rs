@@ -18,4 +18,5 @@ pub mod reconcile;
 pub mod show;
 pub mod source;
 pub mod tables;
+pub mod takeover;
 pub mod terminate;

@@ -28,8 +28,10 @@ pub(crate) const TOOLS: &[Need] = &[
     Need::program("dig", "dnsutils"),
     Need::program("ethtool", "ethtool"),
     Need::program("ip", "iproute2"),
+    Need::program("iptables-nft", "iptables"),
     Need::program("iperf3", "iperf3"),
     Need::program("nc", "netcat-openbsd"),
+    Need::program("nft", "nftables"),
     Need::program("ping", "iputils-ping"),
     Need::program("tcpdump", "tcpdump"),
 ];

@@ -10,6 +10,7 @@ mod packets;
 mod run;
 mod services;
 mod status;
+mod takeover;
 
 use std::io;
 use std::path::PathBuf;
@@ -44,6 +45,7 @@ enum Command {
     Status(status::Args),
     Flows(flows::Args),
     Explain(Box<explain::cli::Args>),
+    Takeover(takeover::Args),
     Cleanup(cleanup::Args),
     /// Print a completion script for a shell.
     ///
@@ -103,6 +105,7 @@ impl Cli {
             Command::Flows(args) => flows::run(&args, &mut io::stdout().lock()),
             Command::Status(args) => status::run(&args, &mut io::stdout().lock()),
             Command::Explain(args) => explain::cli::run(&args),
+            Command::Takeover(args) => takeover::run(&args, &mut io::stdout().lock()),
             Command::Cleanup(args) => cleanup::run(&args),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "shunt", &mut io::stdout());

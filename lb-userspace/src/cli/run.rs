@@ -17,7 +17,7 @@ use super::collect::Collecting;
 use super::logging::Logging;
 use super::node::NodeOptions;
 use super::packets::{Devices, PacketPath};
-use super::{Allocation, PinDir};
+use super::{Allocation, PinDir, takeover};
 use crate::control::{self, Control};
 use crate::datapath::{self, Datapath, FlowTables, KernelStore, Pins};
 use crate::engine::{Engine, Event, Report};
@@ -108,6 +108,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
         adopted_maps,
         "programs attached"
     );
+    std::thread::spawn(takeover::notice);
     let facts = NodeFacts {
         name: node_name,
         addresses: args.node_ips.clone(),

@@ -19,4 +19,5 @@ mod refusals;
 mod restart;
 mod scene;
 mod spread;
+mod takeover;
 mod terminate;
