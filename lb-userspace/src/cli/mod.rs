@@ -3,12 +3,14 @@
 mod check;
 mod cleanup;
 mod collect;
+mod config;
 mod flows;
 mod logging;
 mod node;
 mod packets;
 mod run;
 mod services;
+mod span;
 mod status;
 mod takeover;
 
@@ -16,7 +18,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ipnet::IpNet;
 
 use crate::explain;
@@ -92,6 +94,21 @@ impl Allocation {
 }
 
 impl Cli {
+    /// What the command line says, with what a file that it names says for defaults. A command line that makes
+    /// no sense ends the process with a word about it.
+    ///
+    /// # Errors
+    ///
+    /// Where the file makes no sense.
+    pub fn from_command_line() -> anyhow::Result<Self> {
+        let command = Self::command();
+        let mut matches = command.clone().get_matches();
+        if let Some(command) = config::matches(&command, &matches)? {
+            matches = command.get_matches();
+        }
+        Ok(Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    }
+
     /// Does what the command line says.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::collect::Collecting;
+use super::config::ConfigFile;
 use super::logging::Logging;
 use super::node::NodeOptions;
 use super::packets::{Devices, PacketPath};
@@ -36,6 +37,9 @@ use crate::terminate::Terminator;
 /// force. When it ends, Services go on being served as they are; `shunt cleanup` takes them out.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    config: ConfigFile,
+
     /// Directory of manifests to serve: every *.yaml, *.yml and *.json in it.
     ///
     /// Services, EndpointSlices, Pods and Nodes are read. What an API server would do is done here: addresses
@@ -45,7 +49,7 @@ pub(super) struct Args {
     manifests: PathBuf,
 
     /// Name of this node, as Pods and EndpointSlices name it [default: the host name]
-    #[arg(long, env = "SHUNT_NODE_NAME", value_name = "NAME")]
+    #[arg(long, env = "SHUNT_NODE_NAME", value_name = "NAME", visible_alias = "hostname-override")]
     node_name: Option<String>,
 
     /// An address of this node; node ports answer on it. Repeat it for more, the primary one of each family
@@ -87,6 +91,7 @@ const IDLE: Duration = Duration::from_millis(200);
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
+    args.config.tell()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -108,6 +113,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
         adopted_maps,
         "programs attached"
     );
+    args.node.settle(&options.pin_dir);
     std::thread::spawn(takeover::notice);
     let facts = NodeFacts {
         name: node_name,

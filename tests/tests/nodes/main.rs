@@ -18,6 +18,7 @@ mod policy;
 mod refusals;
 mod restart;
 mod scene;
+mod settings;
 mod spread;
 mod takeover;
 mod terminate;
