@@ -42,6 +42,8 @@ pub fn shunt_program() -> Result<PathBuf> {
 pub struct Options {
     /// It finds the node's addresses by itself instead of being told.
     pub find_addresses: bool,
+    /// A command that runs it, with its arguments; by itself where there is none.
+    pub under: Vec<OsString>,
     /// Further arguments of `shunt run`.
     pub arguments: Vec<OsString>,
 }
@@ -77,8 +79,9 @@ impl Shunt {
     /// told to apply is there still.
     pub fn resume(node: &Node, options: &Options) -> Result<Self> {
         let objects = Objects::read(&node.manifests())?;
-        let mut command = node.place().command(shunt_program()?)?;
-        command.arg("run").arg("--manifests").arg(node.manifests());
+        let words: Vec<OsString> = options.under.iter().cloned().chain([shunt_program()?.into()]).collect();
+        let mut command = node.place().command(&words[0])?;
+        command.args(&words[1..]).arg("run").arg("--manifests").arg(node.manifests());
         command.args(["--node-name", node.place().name()]);
         command.arg("--cgroup").arg(node.cgroup()).arg("--pin-dir").arg(node.pin_dir());
         command.arg("--state-file").arg(node.state_file());

@@ -36,6 +36,9 @@ pub(crate) const TOOLS: &[Need] = &[
     Need::program("tcpdump", "tcpdump"),
 ];
 
+/// Making an image.
+pub(crate) const IMAGE: &[Need] = &[Need::program("buildah", "buildah")];
+
 /// One Debian package, and the program or file by which it is known to be there. Another
 /// distribution may bring the same under another name; then the package isn't missed.
 pub(crate) struct Need {

@@ -63,3 +63,23 @@ fn settings_are_changed_only_where_they_differ_and_what_they_were_is_remembered(
     let said = fs::read_to_string(&record.0).expect("a record");
     assert!(said.contains("ip_forward\": 0") && said.contains("close_wait\": 60"), "{said}");
 }
+
+#[test]
+fn the_capabilities_of_the_manifest_are_enough_to_serve_and_to_end_sockets() {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/least-capabilities/security-context.yaml");
+    let text = fs::read_to_string(file).expect("the manifest");
+    let list = text.lines().find_map(|line| line.trim().strip_prefix("add: [")?.strip_suffix(']'));
+    let names = list.expect("capabilities").to_lowercase().replace(", ", ",+");
+    let set = format!("-all,+{names}");
+    let under = ["setpriv", "--bounding-set", &set, "--inh-caps", "-all", "--"];
+    let options = Options { under: under.iter().map(Into::into).collect(), ..Options::default() };
+    let echo = web("echo").port(500).udp().target(5000).cluster_ip("10.96.0.50").node_port(31500);
+    let scene = Scene::with_options(&options, &[&echo]);
+    scene.remove_pods(&["pod-b", "pod-c"]);
+    lb_tests::check::dial(&scene.client, &lb_tests::udp(format!("{}:31500", scene.node.v4())));
+    assert!(!scene.shunt.log().contains("cannot attach"), "{}", scene.shunt.log());
+    let doomed = lb_tests::udp("10.96.0.50:500").hold(&scene.client).expect("a client");
+    scene.remove_pods(&["pod-a"]);
+    assert_eq!(doomed.end().expect("an end").failure.expect("a failure").errno, "ECONNABORTED");
+}
