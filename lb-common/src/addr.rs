@@ -75,6 +75,18 @@ impl Addr {
         a == 0 && b == 0 && (c == 0 || c == MAPPED) && d == 0
     }
 
+    /// Whether a host outside may have this address: it is neither one of its own host ([`Self::is_own_host`])
+    /// nor of 0.0.0.0/8 nor of many hosts (224.0.0.0/4, 255.255.255.255, `ff00::/8`; RFC 1122 §3.2.1.3, RFC 4291
+    /// §2.7).
+    #[inline(always)]
+    pub const fn is_unicast(&self) -> bool {
+        if self.is_v4() {
+            let [first, ..] = self.v4_word().to_ne_bytes();
+            return first != 0 && first != 127 && first & 0xf0 != 224 && self.v4_word() != u32::MAX;
+        }
+        self.words[0].to_ne_bytes()[0] != 0xff && !self.is_own_host()
+    }
+
     /// The loopback address of the same family.
     #[inline(always)]
     pub const fn loopback(&self) -> Self {
@@ -307,5 +319,27 @@ mod tests {
             assert_eq!(proto.to_string().to_lowercase().parse(), Ok(proto));
         }
         assert_eq!("icmp".parse::<Proto>(), Err(UnknownProto));
+    }
+
+    #[test]
+    fn only_an_address_that_one_host_outside_may_have_is_unicast() {
+        let unicast = |text: &str| Addr::from(text.parse::<IpAddr>().expect(text)).is_unicast();
+        for text in ["1.0.0.0", "10.0.0.1", "192.0.2.255", "223.255.255.255", "240.0.0.1", "255.255.255.254"]
+        {
+            assert!(unicast(text), "{text}");
+        }
+        for text in [
+            "0.0.0.0",
+            "0.1.2.3",
+            "127.0.0.1",
+            "127.9.9.9",
+            "224.0.0.1",
+            "239.255.255.255",
+            "255.255.255.255",
+        ] {
+            assert!(!unicast(text), "{text}");
+        }
+        assert!(unicast("2001:db8::1") && unicast("fe80::1") && unicast("::2"));
+        assert!(!unicast("::") && !unicast("::1") && !unicast("ff02::1") && !unicast("ffff::1"));
     }
 }

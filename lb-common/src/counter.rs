@@ -65,7 +65,8 @@ pub enum Counter {
     IcmpError = 26,
     /// A datagram of a flow whose backend is gone, sent to another (CT-01).
     StaleFlow = 27,
-    /// A packet dropped because it is for an address of Services that no Service has (CIP-04).
+    /// A packet dropped, or a dial failed (EHOSTUNREACH), because it is for an address of Services that no
+    /// Service has (CIP-04).
     UnallocatedAddress = 28,
     /// A packet to be refused that could not be answered: dropped.
     Unanswered = 29,

@@ -3,7 +3,11 @@
 use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_redirect};
 use lb_common::{
     Addr, Counter, Proto,
-    packet::reply::{self, Message},
+    packet::{
+        Kind, Part,
+        headers::{ICMP, ICMPV6},
+        reply::{self, Message},
+    },
 };
 
 use crate::{
@@ -26,7 +30,12 @@ pub extern "C" fn shunt_refuse(skb: *mut __sk_buff, work: *mut Work, reason: u32
         return DROP;
     };
     maps::count_index(reason);
-    let tcp = headers.tuple.proto() == Proto::TCP;
+    let proto = headers.tuple.proto();
+    // Of ICMP, only what asks for something is answered (RFC 1122 §3.2.2, RFC 4443 §2.4).
+    if matches!(proto, ICMP | ICMPV6) && headers.kind != Kind::Echo {
+        return DROP;
+    }
+    let tcp = proto == Proto::TCP;
     match reason {
         NO_FLOW if !tcp => return DROP,
         NO_FLOW | NO_ENDPOINT | UNKNOWN_PORT | INCONSISTENT => {}
@@ -68,6 +77,11 @@ extern "C" fn shunt_answer(
     let Some((mut packet, Work { headers, .. })) = take_up(skb, work) else {
         return DROP;
     };
+    // Nor is anything answered to a later fragment (RFC 1122 §3.2.2).
+    if headers.part == Part::Later {
+        maps::count_index(counter);
+        return DROP;
+    }
     let asked = headers.tuple.dst();
     let node = maps::node().map_or(Addr::UNSPECIFIED, |node| node.masquerade(asked));
     let message = match message {

@@ -15,7 +15,8 @@ use aya_ebpf::{
 };
 use lb_common::{
     Addr, Affinity, AffinityKey, Backend, BackendId, Counter, Dialled, FILTER_WORDS, FilterBit, Frontend,
-    FrontendKey, List, NodeConfig, RangeKey, RangeSet, Service, ServiceId, SocketFlow, SocketFlowKey,
+    FrontendKey, List, NodeConfig, NodeFlags, RangeKey, RangeSet, Service, ServiceId, SocketFlow,
+    SocketFlowKey,
 };
 
 use crate::work::Work;
@@ -97,6 +98,13 @@ pub fn is_in_filter(bit: FilterBit) -> bool {
 #[inline(always)]
 pub fn is_in_range(set: RangeSet, addr: Addr) -> bool {
     RANGES.get(Key::new(RangeKey::FULL, RangeKey::new(set, addr))).is_some()
+}
+
+/// Whether an address is from the networks of ClusterIPs; that no Service has it is the caller's to know.
+#[inline(always)]
+pub fn is_unallocated(addr: Addr) -> bool {
+    node().is_some_and(|node| node.flags().has(NodeFlags::CLUSTER_IP_RANGES))
+        && is_in_range(RangeSet::CLUSTER_IPS, addr)
 }
 
 /// What the node is.

@@ -23,7 +23,7 @@ pub fn refuse(_ctx: &impl EbpfContext, reason: Counter) -> i32 {
     maps::count(reason);
     let errno = match reason {
         Counter::NodePortTaken => EADDRINUSE,
-        Counter::NoLocalEndpoint | Counter::SourceRefused => EHOSTUNREACH,
+        Counter::NoLocalEndpoint | Counter::SourceRefused | Counter::UnallocatedAddress => EHOSTUNREACH,
         _ => ECONNREFUSED,
     };
     // SAFETY: a plain helper call without pointers (Linux 5.18).

@@ -41,14 +41,16 @@ pub struct Search {
     pub oldest: FlowKey,
     /// When that flow was begun.
     pub oldest_created: Moment,
+    /// The one found whose connection was closed first, of those in the table of assured flows.
+    pub closed: FlowKey,
+    /// When the last packet of that connection passed.
+    pub closed_last: Moment,
     /// When the search was begun.
     pub now: Moment,
-    /// The port to try next, as a number below `count`.
-    pub number: u32,
+    /// What the next port to try is made of.
+    pub random: u32,
     /// How many ports there are.
     pub count: u32,
-    /// From one port to the next.
-    pub stride: u32,
     /// 1 when a source was found.
     pub found: u32,
 }

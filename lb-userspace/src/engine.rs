@@ -100,10 +100,10 @@ impl<S: Store> Engine<S> {
         Snapshot::of(&self.world, &self.node, &self.service_cidrs)
     }
 
-    /// Bits of the filter that only flows may still need; none before the first picture is in force, for they
-    /// may stand for what it has.
-    pub fn idle_bits(&self) -> BTreeSet<FilterBit> {
-        if self.synced { self.reconciler.idle_bits().clone() } else { BTreeSet::new() }
+    /// Bits of the filter that only flows may still need, and that have been so since the call before; none
+    /// before the first picture is in force, for they may stand for what it has.
+    pub fn idle_bits(&mut self) -> BTreeSet<FilterBit> {
+        if self.synced { self.reconciler.idle_bits() } else { BTreeSet::new() }
     }
 
     /// Clears bits that no flow needs.

@@ -58,8 +58,31 @@ impl Netns {
         .with_context(|| format!("enter {}", path.display()))
     }
 
+    /// Puts this thread into this namespace until what is given back is dropped.
+    pub(crate) fn enter(&self) -> Result<Entered> {
+        let former = File::open("/proc/thread-self/ns/net").context("open this thread's namespace")?;
+        let path = self.path();
+        let netns = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        setns(netns, CloneFlags::CLONE_NEWNET).with_context(|| format!("enter {}", path.display()))?;
+        Ok(Entered { former })
+    }
+
     fn path(&self) -> PathBuf {
         Path::new(DIR).join(&self.name)
+    }
+}
+
+/// That a thread is in another namespace than it was.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    former: File,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if let Err(error) = setns(&self.former, CloneFlags::CLONE_NEWNET) {
+            eprintln!("this thread stays in another network namespace: {error}");
+        }
     }
 }
 

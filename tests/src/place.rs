@@ -2,10 +2,14 @@
 
 use std::env;
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::wire::{Probe, Probed};
 
 /// A network namespace and a cgroup.
 #[derive(Debug, Clone)]
@@ -60,6 +64,31 @@ impl Place {
         let mut command = self.command(program)?;
         output_of(command.args(arguments))
     }
+}
+
+/// Runs `peer probe` at a place; what became of each dial, in order, each as often as it was asked for.
+pub fn probe(place: &impl Inside, probes: &[Probe]) -> Result<Vec<Vec<Probed>>> {
+    let mut lines = Vec::new();
+    for probe in probes {
+        serde_json::to_writer(&mut lines, probe)?;
+        lines.push(b'\n');
+    }
+    let mut command = place.place().peer()?;
+    command.arg("probe").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().context("start peer probe")?;
+    let mut stdin = child.stdin.take().context("its standard input")?;
+    // Written beside what is read: either pipe is shorter than what goes through it.
+    let writer = thread::spawn(move || stdin.write_all(&lines));
+    let output = child.wait_with_output().context("read peer probe")?;
+    writer.join().ok().context("the writer panicked")?.context("write to peer probe")?;
+    let mut probed = serde_json::Deserializer::from_slice(&output.stdout).into_iter::<Probed>();
+    let of_probe = |probe: &Probe| probed.by_ref().take(probe.count as usize).collect::<Result<Vec<_>, _>>();
+    let all: Vec<Vec<Probed>> = probes.iter().map(of_probe).collect::<Result<_, _>>()?;
+    ensure!(
+        all.iter().zip(probes).all(|(all, probe)| all.len() == probe.count as usize),
+        "peer probe broke off"
+    );
+    Ok(all)
 }
 
 /// Something that has a place: processes can run there.

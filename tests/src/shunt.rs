@@ -37,6 +37,16 @@ pub fn shunt_program() -> Result<PathBuf> {
     Ok(program)
 }
 
+/// What `shunt NOUN -o json` prints of the datapath on a node, whether an instance runs or not; for a noun whose
+/// exit status says something too, what it prints all the same.
+pub fn ask_shunt(node: &Node, noun: &str) -> Result<Value> {
+    let mut command = node.place().command(shunt_program()?)?;
+    let output = command.args([noun, "-o", "json", "--pin-dir"]).arg(node.pin_dir()).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    serde_json::from_str(&text).with_context(|| format!("`shunt {noun}` said {text}{said}"))
+}
+
 /// How an instance is started.
 #[derive(Debug, Clone, Default)]
 pub struct Options {

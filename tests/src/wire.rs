@@ -11,7 +11,8 @@ use nix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 /// How a client dials.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Transport {
     /// A TCP connection, and an HTTP request on it
     Tcp,
@@ -30,6 +31,28 @@ impl Transport {
             Self::UdpUnconnected => "udp-unconnected",
         }
     }
+}
+
+/// A dial of which only the way is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// How; not unconnected.
+    pub transport: Transport,
+    /// What is dialled.
+    pub target: SocketAddr,
+    /// How often.
+    pub count: u32,
+}
+
+/// Where a dial was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Probed {
+    /// connect(2) failed at once: the errno's name.
+    Refused(String),
+    /// The kernel has this as the other end.
+    SentTo(SocketAddr),
+    /// It was over before one could look.
+    Closed,
 }
 
 /// What a server answers: who it is, and what it sees of the dial.

@@ -2,9 +2,12 @@
 
 use lb_userspace::datapath;
 
-/// Most that the verifier may have to walk for one program: it gives up at a million, and a program that
-/// grows tenfold unseen is a program that nobody has looked at.
+/// Most that the verifier may have to walk for one program of a socket, and for one of packets: it gives up at
+/// a million, and a program that grows tenfold unseen is a program that nobody has looked at.
 const MOST_INSTRUCTIONS: u32 = 4_000;
+const MOST_INSTRUCTIONS_FOR_PACKETS: u32 = 100_000;
+/// Those of packets.
+const OF_PACKETS: [&str; 3] = ["shunt_ingress", "shunt_pod_in", "shunt_egress"];
 
 #[test]
 fn every_program_loads_with_its_type_information_and_within_its_budget() {
@@ -13,6 +16,8 @@ fn every_program_loads_with_its_type_information_and_within_its_budget() {
     for program in verified {
         println!("{program:?}");
         assert!(program.has_btf, "{} has no BTF", program.program);
-        assert!(program.verified_instructions < MOST_INSTRUCTIONS, "{program:?}");
+        let is_of_packets = OF_PACKETS.contains(&program.program);
+        let most = if is_of_packets { MOST_INSTRUCTIONS_FOR_PACKETS } else { MOST_INSTRUCTIONS };
+        assert!(program.verified_instructions < most, "{program:?}");
     }
 }

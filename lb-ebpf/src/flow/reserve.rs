@@ -3,7 +3,9 @@
 //! The reverse entry of a flow is its reservation: inserting it where none is *is* the allocation, so that two
 //! processors never give one port away twice, and no port is taken without the entry that answers need.
 //!
-//! Where many are taken, the oldest found of those that only one side was heard of is given up for the new one:
+//! Where many are taken, one is given up for the new one. First choice is the port of a connection that both
+//! sides have closed: it is kept for what comes late, but connections that come and go by the thousand a second
+//! would take all ports with them for as long. Else the oldest found of those that only one side was heard of:
 //! a flood of openings takes the ports of its own kind alone, and a flow in its handshake is younger than most.
 
 use core::ffi::c_void;
@@ -17,6 +19,7 @@ use aya_ebpf::{
 };
 use lb_common::{FlowKey, Moment, Port, Proto, select::pick};
 
+use super::is_over;
 use crate::{
     maps,
     maps::flows,
@@ -27,8 +30,11 @@ use crate::{
 /// How many ports are tried. With nine of ten taken, one flow in 700,000 finds none of this many free.
 const PROBES: u32 = 128;
 
-/// After this many, the oldest found is given up where it has had its time for a handshake.
+/// After this many, the oldest found is given up where it has had its time for a handshake, or was closed.
 const ENOUGH: u32 = 8;
+
+/// Seconds that the port of a closed connection rests at least: the last acknowledgments are through by then.
+const REST: u32 = 1;
 
 /// Where ports begin for clients that keep their address but can't keep their port.
 const FIRST_UNPRIVILEGED: u32 = 1024;
@@ -51,17 +57,15 @@ pub extern "C" fn shunt_reserve(skb: *mut __sk_buff, work: *mut Work) -> u32 {
     // SAFETY: a helper call without arguments.
     let random = unsafe { bpf_get_prandom_u32() };
     let count = if masqueraded { node.port_count() } else { 65_536 - FIRST_UNPRIVILEGED };
-    // Odd, so that rounds don't meet each other's steps; small, so that one step never laps the range.
-    let stride = (random & 0x1ff) | 1;
-    if count <= stride {
+    if count == 0 {
         return 0;
     }
     let search = &mut taken.search;
-    search.number = pick(random, count);
+    search.random = random;
     search.count = count;
-    search.stride = stride;
     search.now = flows::now();
     search.oldest_created = Moment::NEVER;
+    search.closed_last = Moment::NEVER;
     search.found = 0;
     let mut attempt = Attempt { skb, work };
     let callback: extern "C" fn(u32, *mut c_void) -> i64 = attempt_port;
@@ -70,7 +74,7 @@ pub extern "C" fn shunt_reserve(skb: *mut __sk_buff, work: *mut Work) -> u32 {
     let Some((_, work)) = take_up(skb, work) else {
         return 0;
     };
-    u32::from(work.search.found != 0 || take_over(work))
+    u32::from(work.search.found != 0 || take_closed(work) || take_over(work))
 }
 
 /// What the callback is given.
@@ -98,8 +102,15 @@ extern "C" fn attempt_port(round: u32, attempt: *mut c_void) -> i64 {
     work.search.answer = work.to.reversed();
     let Work { headers, search, reverse, .. } = work;
     let (key, answer) = (&headers.tuple, &search.answer);
-    if flows::lookup_assured(answer).is_some_and(|flow| answer.counterpart(flow) != *key) {
-        return 0;
+    if let Some(other) = flows::lookup_assured(answer)
+        && answer.counterpart(other) != *key
+    {
+        let last = other.last();
+        if last < search.closed_last && search.now.seconds_since(last) >= REST && is_over(answer, other) {
+            search.closed_last = last;
+            search.closed = *answer;
+        }
+        return is_enough(round, search);
     }
     if flows::insert_new(answer, reverse) {
         if masqueraded && is_socket(packet, answer) {
@@ -122,18 +133,47 @@ extern "C" fn attempt_port(round: u32, attempt: *mut c_void) -> i64 {
         search.oldest_created = created;
         search.oldest = *answer;
     }
-    i64::from(round >= ENOUGH && search.oldest_created < search.now)
+    is_enough(round, search)
 }
 
+/// 1 where one was found that may be given up, and enough were tried.
+#[inline(always)]
+fn is_enough(round: u32, search: &Search) -> i64 {
+    let is_there = search.closed_last != Moment::NEVER || search.oldest_created < search.now;
+    i64::from(round >= ENOUGH && is_there)
+}
+
+/// A port, each as likely as another: steps of one width would meet a part of the range only where they share a
+/// factor with its length.
 #[inline(always)]
 fn next_port(search: &mut Search, masqueraded: bool) -> Option<Port> {
-    let number = search.number;
-    let next = number + search.stride;
-    search.number = if next >= search.count { next - search.count } else { next };
+    let number = pick(search.random, search.count);
+    // A linear congruence (Knuth; «Numerical Recipes»), of which `pick` takes the high bits, the good ones.
+    search.random = search.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
     if masqueraded {
         return maps::node().map(|node| node.port(number));
     }
     Some(Port::new((FIRST_UNPRIVILEGED + number) as u16))
+}
+
+/// Gives the source of the connection that was closed first to this flow. Of two processors that want it, the
+/// one that removes it has it.
+#[inline(always)]
+fn take_closed(work: &mut Work) -> bool {
+    let Work { search, reverse, to, .. } = work;
+    if search.closed_last == Moment::NEVER {
+        return false;
+    }
+    let Some(other) = flows::lookup_assured(&search.closed) else {
+        return false;
+    };
+    search.answer = search.closed.counterpart(other);
+    if !flows::remove_assured(&search.closed) {
+        return false;
+    }
+    flows::remove_assured(&search.answer);
+    *to = search.closed.reversed();
+    flows::insert_new(&search.closed, reverse)
 }
 
 /// Gives the oldest source found to this flow; its own is over. Of two processors that want it, the one that

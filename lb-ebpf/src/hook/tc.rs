@@ -5,7 +5,7 @@
 
 use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
 use lb_common::{
-    Counter, FilterBit, FrontendFlags, FrontendKey, NodeFlags, RangeSet,
+    Counter, FilterBit, FrontendFlags, FrontendKey, NodeFlags,
     packet::{Headers, Kind, Parsed, parse},
 };
 
@@ -39,6 +39,10 @@ pub fn ingress(ctx: &TcContext, pod_side: bool) -> i32 {
     let Some((_, Work { headers, .. })) = take_up(skb, work) else {
         return PASS;
     };
+    // The stack knows what to do with what no host can have sent; an answer to it would be somebody's flood.
+    if !headers.tuple.src().is_unicast() {
+        return PASS;
+    }
     match headers.kind {
         Kind::Transport => arrive(skb, work, pod_side),
         Kind::LaterFragment => later_fragment(skb, work),
@@ -172,7 +176,7 @@ extern "C" fn shunt_other(skb: *mut __sk_buff, work: *mut Work) -> i32 {
         }
         return shunt_refuse(skb, work, Counter::UnknownPort.index());
     }
-    if has(NodeFlags::CLUSTER_IP_RANGES) && maps::is_in_range(RangeSet::CLUSTER_IPS, headers.tuple.dst()) {
+    if maps::is_unallocated(headers.tuple.dst()) {
         return drop(Counter::UnallocatedAddress);
     }
     PASS

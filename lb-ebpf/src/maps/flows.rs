@@ -63,10 +63,10 @@ pub fn insert_new(key: &FlowKey, flow: &Flow) -> bool {
     NEW_FLOWS.insert(key, flow, BPF_NOEXIST.into()).is_ok()
 }
 
-/// Forgets a direction of an assured flow.
+/// Forgets a direction of an assured flow; false where it was not there.
 #[inline(always)]
-pub fn remove_assured(key: &FlowKey) {
-    let _was_there = FLOWS.remove(key);
+pub fn remove_assured(key: &FlowKey) -> bool {
+    FLOWS.remove(key).is_ok()
 }
 
 /// Forgets a direction of a new flow; false where it was not there.

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use lb_common::{BackendId, FilterBit};
+use lb_common::FilterBit;
 use tokio::sync::mpsc;
 
-use crate::datapath::{Collected, Collector, FlowTables};
+use crate::datapath::{Alarm, Collected, Collector, Exhausted, FlowTables};
 
 /// How often flows that are over are looked for.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -24,36 +24,32 @@ pub(super) struct Collecting {
     found: mpsc::Receiver<Collected>,
     /// Whether a round is under way.
     is_busy: bool,
-    /// The bits that only flows might need, at the round before.
-    idle: BTreeSet<FilterBit>,
     interval: Duration,
 }
 
 impl Collecting {
-    /// Begins; the thread ends when this is dropped. Without tables there is nothing to do, ever.
-    pub(super) fn begin(tables: Option<FlowTables>) -> std::io::Result<Self> {
+    /// Begins; the thread ends when this is dropped.
+    pub(super) fn begin(mut tables: FlowTables) -> std::io::Result<Self> {
         let (rounds, mut asked) = mpsc::channel(1);
         let (found_sender, found) = mpsc::channel(1);
-        let begun =
-            Self { rounds, found, is_busy: tables.is_none(), idle: BTreeSet::new(), interval: INTERVAL };
-        let Some(mut tables) = tables else {
-            return Ok(begun);
-        };
         thread::Builder::new().name("flows".to_owned()).spawn(move || {
             let mut collector = Collector::default();
-            let mut told = BTreeSet::new();
+            let mut alarm = Alarm::default();
             while let Some(bits) = asked.blocking_recv() {
                 let collected = collector.collect(&mut tables, bits).unwrap_or_else(|error| {
                     tracing::error!(%error, "cannot read the tables of flows");
                     Collected::default()
                 });
-                tell_exhausted(&tables, &mut told);
+                match tables.forget_exhausted().and_then(|()| tables.exhausted()) {
+                    Ok(exhausted) => alarm.news(exhausted, Instant::now()).iter().for_each(tell_exhausted),
+                    Err(error) => tracing::error!(%error, "cannot read which backends ran out of ports"),
+                }
                 if found_sender.blocking_send(collected).is_err() {
                     return;
                 }
             }
         })?;
-        Ok(begun)
+        Ok(Self { rounds, found, is_busy: false, interval: INTERVAL })
     }
 
     /// Whether a round is under way.
@@ -66,11 +62,8 @@ impl Collecting {
         self.interval
     }
 
-    /// Asks for a round, which sees whether a flow needs these bits: those that were idle at the round before
-    /// too, for a program that saw what they stood for may have been about to make a flow.
-    pub(super) fn ask(&mut self, idle: BTreeSet<FilterBit>) {
-        let bits = idle.intersection(&self.idle).copied().collect();
-        self.idle = idle;
+    /// Asks for a round, which sees whether a flow needs these bits.
+    pub(super) fn ask(&mut self, bits: BTreeSet<FilterBit>) {
         self.is_busy = self.rounds.try_send(bits).is_ok();
     }
 
@@ -94,16 +87,12 @@ impl Collecting {
     }
 }
 
-/// Says once of each backend that its clients outnumber the ports.
-fn tell_exhausted(tables: &FlowTables, told: &mut BTreeSet<BackendId>) {
-    for (id, count) in tables.exhausted().unwrap_or_default() {
-        if told.insert(id) {
-            let backend = tables.backend(id).map(|backend| format!("{}:{}", backend.addr(), backend.port()));
-            tracing::warn!(
-                backend = backend.unwrap_or_else(|| "one that is gone".to_owned()),
-                packets = count,
-                "no masquerade port was free toward a backend: connections to it were dropped"
-            );
-        }
-    }
+/// Says that the clients of a backend outnumber the ports.
+fn tell_exhausted(exhausted: &Exhausted) {
+    tracing::warn!(
+        backend = %exhausted.backend,
+        service = exhausted.service.as_deref().unwrap_or("-"),
+        packets = exhausted.packets,
+        "no masquerade port was free toward a backend: connections to it were dropped"
+    );
 }

@@ -4,16 +4,21 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::PinDir;
-use crate::datapath::{self, DatapathError, Pins};
+use crate::datapath::{self, DatapathError, FlowTables, KernelStore, Pins};
 use crate::show::{self, Format};
 
-/// Show where the programs are attached, and why they are not where they are not.
+/// Show where the programs are, how full the maps are, and what has happened.
+///
+/// For each device of the node: what is attached to its way in and out (`tcx`, `clsact` or `off`), and why
+/// something is not. Then what clients are masqueraded with; the maps that hold something; what was counted,
+/// drops with their reasons; and endpoints toward which no port was free to masquerade with.
 ///
 /// Reads the pins: it needs root and a datapath, but no running `shunt run`. The exit status is 1 where a
 /// device that packets of clients arrive by is not attached to.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How to print: `wide` has a line for each device that is left alone, `json` is for programs.
+    /// How to print: `wide` has a line for each device that is left alone, each map and each counter, `json` is
+    /// for programs.
     #[arg(short, long, value_enum, default_value_t = Format::Table)]
     output: Format,
 
@@ -23,10 +28,17 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let pins = Pins::in_directory(&args.pins.pin_dir);
+    let store = KernelStore::open(&pins)?;
+    // Held for no longer than this line: an instance that begins meanwhile would be refused.
+    let is_controlled = matches!(pins.lock_existing(), Err(DatapathError::Locked { .. }));
     let status = show::Status {
         pins: pins.version_directory(),
-        is_controlled: matches!(pins.lock_existing(), Err(DatapathError::Locked { .. })),
+        is_controlled,
+        node: store.node().map(Into::into),
         devices: datapath::device_statuses(&pins)?,
+        maps: datapath::fills(&pins, &store)?,
+        counters: store.counters()?,
+        exhausted: FlowTables::open(&pins)?.exhausted()?,
     };
     show::print_status_into(out, &status, args.output)?;
     let complete = status.devices.iter().all(datapath::DeviceStatus::is_complete);

@@ -2,9 +2,10 @@
 //!
 //! kube-proxy takes either, by chance, and may change its mind at each sync. Here the older Service keeps
 //! what it has. An address that a Service owns (ClusterIP, external, load balancer) beats a NodePort, unless
-//! its Service has no endpoint to send to while a NodePort's Service claims the same place.
+//! its Service has no endpoint to send to while a NodePort's Service claims the same place. A ClusterIP that
+//! another Service has as external address is guarded as a ClusterIP (CIP-03).
 
-use lb_common::FrontendKind;
+use lb_common::{FrontendFlags, FrontendKind};
 
 use crate::tables::{ServiceKey, ServiceTable};
 
@@ -13,6 +14,8 @@ use crate::tables::{ServiceKey, ServiceTable};
 pub struct Claim {
     /// By which way in.
     pub kind: FrontendKind,
+    /// Whether it is a guard that refuses nothing.
+    pub ping_only: bool,
     /// Whether its cluster list has a backend.
     pub usable: bool,
     /// `metadata.creationTimestamp`; `None` is younger than any.
@@ -22,19 +25,20 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// The claim of a table to one of its frontends of that kind.
-    pub fn new(table: &ServiceTable, kind: FrontendKind) -> Self {
+    /// The claim of a table to one of its frontends that has these flags.
+    pub fn new(table: &ServiceTable, flags: FrontendFlags) -> Self {
         Self {
-            kind,
+            kind: flags.kind().unwrap_or(FrontendKind::ClusterIp),
+            ping_only: flags.has(FrontendFlags::PING_ONLY),
             usable: table.backends.values().any(|state| state.in_cluster),
             created: table.created,
             key: table.key.clone(),
         }
     }
 
-    /// What claims are compared by: the smallest is the oldest.
-    fn age(&self) -> (bool, Option<i64>, &ServiceKey) {
-        (self.created.is_none(), self.created, &self.key)
+    /// What claims are compared by: the smallest is the oldest of those that refuse.
+    fn rank(&self) -> (bool, bool, Option<i64>, &ServiceKey) {
+        (self.ping_only, self.created.is_none(), self.created, &self.key)
     }
 }
 
@@ -44,7 +48,7 @@ pub fn winner<'a>(claims: impl IntoIterator<Item = &'a Claim>) -> Option<&'a Cla
     let mut node_port: Option<&Claim> = None;
     for claim in claims {
         let oldest = if claim.kind == FrontendKind::NodePort { &mut node_port } else { &mut owner };
-        if oldest.is_none_or(|known| claim.age() < known.age()) {
+        if oldest.is_none_or(|known| claim.rank() < known.rank()) {
             *oldest = Some(claim);
         }
     }
@@ -68,7 +72,7 @@ mod tests {
             protocol: Proto::TCP,
             family: Family::V4,
         };
-        Claim { kind, usable, created, key }
+        Claim { kind, ping_only: false, usable, created, key }
     }
 
     /// The winner's name, whichever way the claims are listed.
@@ -126,6 +130,13 @@ mod tests {
             ],
             "a",
         );
+    }
+
+    #[test]
+    fn a_cluster_ip_stays_guarded_where_it_is_an_older_external_address_too_cip_03() {
+        let guard = |name, created| claim(name, FrontendKind::AddressGuard, true, Some(created));
+        let external = Claim { ping_only: true, ..guard("external", 1) };
+        check(&[external, guard("cluster-ip", 2)], "cluster-ip");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::{can_be_dialled, policy};
 use crate::model::{Family, IngressMode, NodeFacts, NodePortAddresses, Service, ServicePort};
 
 /// Every frontend of `port` in the family of `cluster_ip`, with the guards: of the ClusterIP, against ports
-/// that it does not have (CIP-03), and of the NodePort, against processes that would take it (NP-01).
+/// that it does not have (CIP-03), of other addresses that no host has, for who pings them, and of the
+/// NodePort, against processes that would take it (NP-01).
 pub(super) fn of(
     service: &Service,
     port: &ServicePort,
@@ -47,6 +48,12 @@ pub(super) fn of(
         }
     }
     let guard = FrontendFlags::of(FrontendKind::AddressGuard);
+    // The node answers for its own addresses by itself.
+    let published = external_ips(service, family).chain(load_balancer_ips(service, family));
+    for ip in published.filter(|ip| !node.addresses.contains(ip)) {
+        let guard = guard.with(FrontendFlags::PING_ONLY);
+        frontends.insert(FrontendKey::address_guard(Addr::from(ip)), guard);
+    }
     frontends.insert(FrontendKey::address_guard(Addr::from(cluster_ip)), guard);
     if let Some(number) = port.node_port.filter(|number| *number != 0) {
         let guard = FrontendFlags::of(FrontendKind::PortGuard);

@@ -5,11 +5,10 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{Array, HashMap, LpmTrie, MapData, MapError, MapInfo};
-use aya::pin::PinError;
+use aya::maps::{HashMap, MapData, MapInfo};
 use aya::{Ebpf, EbpfLoader};
 use aya_obj::Object;
-use lb_common::{FILTER_WORDS, NodeConfig, RangeKey, ServiceLabel};
+use lb_common::ServiceLabel;
 
 use super::attach::{self, HOOKS};
 use super::store::{LABELS, LABELS_CAPACITY};
@@ -19,8 +18,23 @@ use super::{DatapathError, DeviceHooks, KernelStore, Pins, devices, place, sys};
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
 
 /// Maps of the object that are kept over restarts.
-const KEPT: [&str; 8] =
-    ["FRONTENDS", "SERVICES", "SLOTS", "BACKENDS", "AFFINITY", "SOCKET_DIALLED", "SOCKET_FLOWS", "COUNTERS"];
+const KEPT: [&str; 15] = [
+    "FRONTENDS",
+    "SERVICES",
+    "SLOTS",
+    "BACKENDS",
+    "AFFINITY",
+    "SOCKET_DIALLED",
+    "SOCKET_FLOWS",
+    "COUNTERS",
+    "FILTER",
+    "RANGES",
+    "NODE",
+    "FLOWS",
+    "NEW_FLOWS",
+    "FRAGMENTS",
+    "EXHAUSTED",
+];
 
 /// Where to attach and to pin.
 #[derive(Debug, Clone)]
@@ -38,7 +52,7 @@ pub struct Options {
 pub struct Datapath {
     /// The maps that the controller writes.
     pub store: KernelStore,
-    /// The packet programs: loaded, and attached where an earlier run attached them.
+    /// The packet programs: loaded, and attached to the devices that are given to them.
     pub devices: DeviceHooks,
     /// How many maps held state of an earlier run.
     pub adopted_maps: usize,
@@ -48,7 +62,7 @@ pub struct Datapath {
 
 /// The names of all programs in the object.
 pub fn program_names() -> impl Iterator<Item = &'static str> {
-    HOOKS.into_iter().map(|(name, _)| name)
+    HOOKS.into_iter().map(|(name, _)| name).chain(devices::PROGRAMS)
 }
 
 /// Loads the programs, adopts pinned maps or makes new ones, attaches every hook of the cgroup. Run in the
@@ -77,7 +91,6 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     }
     let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
     ensure_labels(&pins.map(LABELS))?;
-    ensure_packet_maps(&pins)?;
     attach_all(&mut ebpf, &cgroup, &pins)?;
     let store = KernelStore::open(&pins)?;
     let devices = DeviceHooks::new(ebpf, &pins, options.no_tcx)?;
@@ -86,9 +99,7 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
 
 fn attach_all(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), DatapathError> {
     // All are loaded before the first is attached: a kernel that refuses one is left as it was.
-    let packet_programs: Vec<_> =
-        devices::PROGRAMS.into_iter().filter(|name| ebpf.program(name).is_some()).collect();
-    for name in program_names().chain(packet_programs) {
+    for name in program_names() {
         attach::load(program(ebpf, name)?)
             .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;
     }
@@ -171,34 +182,5 @@ fn ensure_labels(path: &Path) -> Result<(), DatapathError> {
         what: "make",
         path: path.to_owned(),
         source: std::io::Error::other(source),
-    })
-}
-
-/// The maps of the packet path that the controller writes, as the packet programs will have them: where the
-/// object has none yet.
-fn ensure_packet_maps(pins: &Pins) -> Result<(), DatapathError> {
-    const NO_PREALLOC: u32 = 1;
-    const MMAPABLE: u32 = 1 << 10;
-    ensure(pins, "FILTER", || Array::<MapData, u64>::create(FILTER_WORDS, MMAPABLE), Array::pin)?;
-    ensure(pins, "NODE", || Array::<MapData, NodeConfig>::create(1, MMAPABLE), Array::pin)?;
-    ensure(pins, "RANGES", || LpmTrie::<MapData, RangeKey, u32>::create(1 << 16, NO_PREALLOC), LpmTrie::pin)
-}
-
-fn ensure<M>(
-    pins: &Pins,
-    name: &str,
-    create: impl FnOnce() -> Result<M, MapError>,
-    pin: impl FnOnce(M, PathBuf) -> Result<(), PinError>,
-) -> Result<(), DatapathError> {
-    let path = pins.map(name);
-    if path.exists() {
-        return Ok(());
-    }
-    let map =
-        create().map_err(|source| DatapathError::Map { what: "create", map: name.to_owned(), source })?;
-    pin(map, path.clone()).map_err(|error| DatapathError::Pin {
-        what: "make",
-        path,
-        source: std::io::Error::other(error),
     })
 }

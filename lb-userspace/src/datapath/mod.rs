@@ -8,9 +8,11 @@
 
 mod array;
 mod attach;
+mod batch;
 mod devices;
 mod dialled;
 mod error;
+mod fill;
 mod flows;
 mod load;
 mod place;
@@ -21,7 +23,8 @@ mod verify;
 pub use devices::{DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, remove_filters};
 pub use dialled::DialledSockets;
 pub use error::DatapathError;
-pub use flows::{Collected, Collector, FlowPair, FlowTables, flow_pairs};
+pub use fill::{Fill, fills};
+pub use flows::{Alarm, Collected, Collector, Exhausted, FlowPair, FlowTables, flow_pairs};
 pub use load::{Datapath, OBJECT, Options, load, program_names};
 pub use place::{Pins, cgroup2_root};
 pub use store::KernelStore;

@@ -23,12 +23,12 @@ pub(super) const LABELS_CAPACITY: u32 = 1 << 16;
 pub struct KernelStore {
     frontends: HashMap<MapData, FrontendKey, Frontend>,
     labels: HashMap<MapData, u32, ServiceLabel>,
-    services: MappedArray<Service>,
-    slots: MappedArray<u32>,
-    backends: MappedArray<Backend>,
-    filter: MappedArray<u64>,
+    pub(super) services: MappedArray<Service>,
+    pub(super) slots: MappedArray<u32>,
+    pub(super) backends: MappedArray<Backend>,
+    pub(super) filter: MappedArray<u64>,
     node: MappedArray<NodeConfig>,
-    ranges: LpmTrie<MapData, RangeKey, u32>,
+    pub(super) ranges: LpmTrie<MapData, RangeKey, u32>,
     counters: PerCpuArray<MapData, u64>,
 }
 
@@ -59,6 +59,11 @@ impl KernelStore {
             ranges: open(pins, "RANGES")?,
             counters: open(pins, "COUNTERS")?,
         })
+    }
+
+    /// What the packet path was told of the node; `None` where it was told nothing yet.
+    pub fn node(&self) -> Option<NodeConfig> {
+        self.node.get(0).filter(|config| config.port_count() > 0)
     }
 
     /// How often each thing counted has happened, over all processors.

@@ -198,7 +198,7 @@ fn places(groups: &[Group<'_>]) -> HashMap<FrontendKey, Place> {
         for (key, flags) in &group.table.frontends {
             let Some(kind) = flags.kind() else { continue };
             if !matches!(kind, FrontendKind::AddressGuard | FrontendKind::PortGuard) {
-                claims.entry(*key).or_default().push((Claim::new(&group.table, kind), *flags, index));
+                claims.entry(*key).or_default().push((Claim::new(&group.table, *flags), *flags, index));
             }
         }
     }

@@ -3,6 +3,10 @@
 //! A bit is set before what it stands for is written. It is not cleared when the last owner goes: flows that
 //! began before go on (EPS-13), and their packets must be found still. It is idle then, and cleared when the
 //! collector of flows has seen that no flow needs it.
+//!
+//! A flow can begin for as long as a program runs that has found the owner still, and the collector takes a
+//! while to look. So a bit is offered to it only at the second time of asking, and cleared only if it has had
+//! no owner from the first time on.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -17,6 +21,8 @@ pub(super) struct Filter {
     set: BTreeSet<FilterBit>,
     /// Set and without an owner.
     idle: BTreeSet<FilterBit>,
+    /// Idle when last asked for, and ever since.
+    asked: BTreeSet<FilterBit>,
     /// Owned and, as far as is known, not set.
     wanted: BTreeSet<FilterBit>,
     /// Whether answers of backends elsewhere come by here, too: to pods on pod-side devices.
@@ -66,9 +72,14 @@ impl Filter {
         self.wanted.iter().copied().map(Op::SetFilter).collect()
     }
 
-    /// Bits that may be cleared when no flow needs them.
-    pub(super) fn idle(&self) -> &BTreeSet<FilterBit> {
-        &self.idle
+    /// Bits that have been idle since the call before: they may be cleared when no flow needs them.
+    pub(super) fn ask_idle(&mut self) -> BTreeSet<FilterBit> {
+        std::mem::replace(&mut self.asked, self.idle.clone())
+    }
+
+    /// Whether a bit that [`Filter::ask_idle`] gave may be cleared still.
+    pub(super) fn may_clear(&self, bit: FilterBit) -> bool {
+        self.asked.contains(&bit)
     }
 
     /// A write was made.
@@ -81,6 +92,7 @@ impl Filter {
             Op::ClearFilter(bit) => {
                 self.set.remove(bit);
                 self.idle.remove(bit);
+                self.asked.remove(bit);
             }
             _ => {}
         }
@@ -91,6 +103,7 @@ impl Filter {
         *owners += 1;
         if *owners == 1 {
             self.idle.remove(&bit);
+            self.asked.remove(&bit);
             if !self.set.contains(&bit) {
                 self.wanted.insert(bit);
             }

@@ -27,7 +27,7 @@ pub(crate) struct Memory {
     services: BTreeMap<ServiceId, Service>,
     backends: BTreeMap<BackendId, Backend>,
     slots: BTreeMap<u32, BackendId>,
-    pub(super) filter: BTreeSet<FilterBit>,
+    pub(crate) filter: BTreeSet<FilterBit>,
     pub(super) ranges: BTreeSet<Range>,
     pub(super) node: Option<NodeConfig>,
     /// Words that programs may still hold, and what they must find by them.
@@ -54,7 +54,7 @@ impl Memory {
     }
 
     /// What a dial to each frontend may reach: the cluster list's and the local list's addresses.
-    pub(super) fn view(&self) -> BTreeMap<FrontendKey, [Vec<String>; 2]> {
+    pub(crate) fn view(&self) -> BTreeMap<FrontendKey, [Vec<String>; 2]> {
         let view = |frontend: &Frontend| {
             let service = self.services[&frontend.service()];
             [service.cluster(), service.local()].map(|list| {

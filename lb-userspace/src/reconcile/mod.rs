@@ -22,7 +22,7 @@ mod plan;
 mod ranges;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use op::{Barrier, Capacity, GoneBackend, Observed, Op, Range, Store, StoreError};
 pub use packets::NodePath;

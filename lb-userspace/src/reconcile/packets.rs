@@ -33,16 +33,17 @@ impl<S: Store> Reconciler<S> {
         outcome
     }
 
-    /// Bits of the filter that stand for nothing that is in the maps; flows may still need them.
-    pub fn idle_bits(&self) -> &BTreeSet<FilterBit> {
-        self.state.filter.idle()
+    /// Bits of the filter that have stood for nothing in the maps since the call before; flows may still need
+    /// them.
+    pub fn idle_bits(&mut self) -> BTreeSet<FilterBit> {
+        self.state.filter.ask_idle()
     }
 
-    /// Clears bits of which the caller has seen that no flow needs them; those that stand for something again
-    /// stay.
+    /// Clears bits of which the caller has seen, since [`Reconciler::idle_bits`] gave them, that no flow needs
+    /// them; those that have stood for something meanwhile stay.
     pub fn clear_bits(&mut self, bits: impl IntoIterator<Item = FilterBit>) -> Outcome {
-        let idle = self.state.filter.idle();
-        let ops = bits.into_iter().filter(|bit| idle.contains(bit)).map(Op::ClearFilter).collect();
+        let filter = &self.state.filter;
+        let ops = bits.into_iter().filter(|bit| filter.may_clear(*bit)).map(Op::ClearFilter).collect();
         let mut outcome = Outcome::default();
         self.run(ops, &mut outcome);
         outcome

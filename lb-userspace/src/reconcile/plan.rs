@@ -8,9 +8,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::{
-    Backend, BackendFlags, BackendId, Frontend, FrontendKey, FrontendKind, List, Proto, Service, ServiceId,
-};
+use lb_common::{Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Proto, Service, ServiceId};
 
 use super::build::{flags, label, members, ranges, write_build};
 use super::state::{Group, State, run};
@@ -256,7 +254,7 @@ impl State {
             }
         }
         for (frontend, flags) in &table.frontends {
-            let claim = Claim::new(table, flags.kind().unwrap_or(FrontendKind::ClusterIp));
+            let claim = Claim::new(table, *flags);
             let claims = self.claims.entry(*frontend).or_default();
             if claims.is_empty() {
                 self.filter.own_frontend(frontend);

@@ -1,14 +1,16 @@
-//! Where the programs are.
+//! What is in the kernel: where the programs are, what they were told, how full the maps are, what happened.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
-use comfy_table::{Table, presets};
-use serde::Serialize;
+use comfy_table::{CellAlignment, Table, presets};
+use lb_common::{Addr, Counter, NodeConfig, NodeFlags};
+use serde::{Serialize, Serializer};
 
-use super::Format;
-use crate::datapath::DeviceStatus;
+use super::{Format, counters};
+use crate::datapath::{DeviceStatus, Exhausted, Fill};
 
 /// A datapath as it is in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,12 +20,59 @@ pub struct Status {
     /// Whether a controller holds them.
     #[serde(rename = "controlled")]
     pub is_controlled: bool,
+    /// What the packet path was told of the node; none before it was told anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<NodeStatus>,
     /// Every device of the node.
     pub devices: Vec<DeviceStatus>,
+    /// How full the maps are.
+    pub maps: Vec<Fill>,
+    /// How often each thing counted has happened since the maps were made.
+    #[serde(serialize_with = "by_name")]
+    pub counters: Vec<(Counter, u64)>,
+    /// Backends toward which no masquerade port was free.
+    pub exhausted: Vec<Exhausted>,
 }
 
-/// Prints a status as a table or as JSON. In a table, devices that are left alone for one reason share a
-/// line, for a node has one for each pod; not in a wide one.
+/// What the packet path was told of the node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NodeStatus {
+    /// In place of clients, where the route to the backend has no address of its own.
+    pub masquerade: Vec<IpAddr>,
+    /// Ranges of ports to masquerade with: `1024-29999`.
+    pub ports: Vec<String>,
+    /// How many ports these are: as many flows of one protocol can be masqueraded toward one backend.
+    #[serde(rename = "portCount")]
+    pub port_count: u32,
+    /// Whether pings of Service addresses are answered.
+    #[serde(rename = "pingAnswered")]
+    pub is_ping_answered: bool,
+}
+
+impl From<NodeConfig> for NodeStatus {
+    fn from(config: NodeConfig) -> Self {
+        let like = [Addr::from(IpAddr::from([0; 4])), Addr::UNSPECIFIED];
+        let masquerade = like.map(|like| config.masquerade(like));
+        let ranges = config.ports().into_iter().filter(|range| !range.is_empty());
+        Self {
+            masquerade: masquerade
+                .into_iter()
+                .filter(|addr| *addr != Addr::UNSPECIFIED)
+                .map(IpAddr::from)
+                .collect(),
+            ports: ranges.map(|range| format!("{}-{}", range.first(), range.last())).collect(),
+            port_count: config.port_count(),
+            is_ping_answered: config.flags().has(NodeFlags::VIP_PING),
+        }
+    }
+}
+
+fn by_name<S: Serializer>(counters: &[(Counter, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(counters.iter().map(|(counter, times)| (counter.name(), times)))
+}
+
+/// Prints a status as tables or as JSON. In a table, devices that are left alone for one reason share a line,
+/// for a node has one for each pod, and what is empty or never happened is left out; not in a wide one.
 ///
 /// # Errors
 ///
@@ -33,19 +82,51 @@ pub fn print_status_into(out: &mut impl Write, status: &Status, format: Format) 
         serde_json::to_writer_pretty(&mut *out, status)?;
         return writeln!(out);
     }
+    let wide = format == Format::Wide;
     let controller =
         if status.is_controlled { "running" } else { "not running; what is there goes on being served" };
     writeln!(out, "pins        {}", status.pins.display())?;
     writeln!(out, "controller  {controller}")?;
-    writeln!(out)?;
+    if let Some(node) = &status.node {
+        writeln!(out, "masquerade  {}", masquerade(node))?;
+        writeln!(out, "ping        {}", if node.is_ping_answered { "answered" } else { "not answered" })?;
+    }
+    let tables = [
+        Some(devices(&status.devices, wide)),
+        maps(&status.maps, wide),
+        counters::table(&status.counters, wide),
+        exhausted(&status.exhausted),
+    ];
+    for table in tables.into_iter().flatten() {
+        writeln!(out)?;
+        for line in table.lines() {
+            writeln!(out, "{}", line.trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+fn masquerade(node: &NodeStatus) -> String {
+    let addresses: Vec<String> = node.masquerade.iter().map(ToString::to_string).collect();
+    if addresses.is_empty() {
+        return "impossible: the node has no address that leads outside".to_owned();
+    }
+    format!("{}, ports {} ({} of them)", addresses.join(" and "), node.ports.join(" and "), node.port_count)
+}
+
+fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    table.set_header(["DEVICE", "ROLE", "INGRESS", "EGRESS", "WHY"]);
+    table.load_style(presets::NOTHING).set_header(header);
+    table
+}
+
+fn devices(devices: &[DeviceStatus], wide: bool) -> Table {
+    let mut table = table(&["DEVICE", "ROLE", "INGRESS", "EGRESS", "WHY"]);
     let mut alone: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for device in &status.devices {
+    for device in devices {
         let why = device.why.as_deref().unwrap_or("-");
         match &device.role {
-            None if format != Format::Wide => alone.entry(why).or_default().push(&device.device),
+            None if !wide => alone.entry(why).or_default().push(&device.device),
             role => {
                 let role = role.as_deref().unwrap_or("-");
                 table.add_row([&device.device, role, device.ingress.name(), device.egress.name(), why]);
@@ -55,10 +136,27 @@ pub fn print_status_into(out: &mut impl Write, status: &Status, format: Format) 
     for (why, devices) in alone {
         table.add_row([&some_of(&devices), "-", "off", "off", why]);
     }
-    for line in table.lines() {
-        writeln!(out, "{}", line.trim_end())?;
+    table
+}
+
+fn maps(maps: &[Fill], all: bool) -> Option<Table> {
+    let mut table = table(&["MAP", "ENTRIES", "OF", "FULL"]);
+    for fill in maps.iter().filter(|fill| all || fill.entries > 0) {
+        let full = format!("{} %", fill.entries * 100 / fill.capacity.max(1));
+        table.add_row([fill.map, &fill.entries.to_string(), &fill.capacity.to_string(), &full]);
     }
-    Ok(())
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    (!table.is_empty()).then_some(table)
+}
+
+fn exhausted(exhausted: &[Exhausted]) -> Option<Table> {
+    let mut table = table(&["OUT OF PORTS TOWARD", "SERVICE", "PACKETS DROPPED"]);
+    for Exhausted { backend, service, packets, .. } in exhausted {
+        table.add_row([backend.to_string(), service.clone().unwrap_or("-".to_owned()), packets.to_string()]);
+    }
+    (!table.is_empty()).then_some(table)
 }
 
 /// A few names, and how many more there are.
@@ -73,6 +171,8 @@ fn some_of(names: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use lb_common::{BackendId, PortRange};
+
     use super::*;
     use crate::datapath::HookState;
 
@@ -89,32 +189,79 @@ mod tests {
         }
     }
 
-    fn printed(format: Format) -> String {
+    fn status() -> Status {
         let pods = (3..8).map(|index| device(index, &format!("veth{index}"), Some("leads to a pod")));
         let devices = [device(1, "lo", Some("loopback")), device(2, "eth0", None)].into_iter().chain(pods);
-        let status =
-            Status { pins: "/sys/fs/bpf/shunt/v1".into(), is_controlled: true, devices: devices.collect() };
+        let ports = [PortRange::new(1024, 29_999), PortRange::new(61_000, 65_535)];
+        let address = Addr::from(IpAddr::from([192, 168, 0, 2]));
+        let node = NodeConfig::new(address, Addr::UNSPECIFIED, ports, NodeFlags::VIP_PING);
+        Status {
+            pins: "/sys/fs/bpf/shunt/v1".into(),
+            is_controlled: true,
+            node: Some(node.into()),
+            devices: devices.collect(),
+            maps: vec![
+                Fill { map: "FLOWS", entries: 262_144, capacity: 524_288 },
+                Fill { map: "NEW_FLOWS", entries: 0, capacity: 131_072 },
+            ],
+            counters: vec![(Counter::TcForward, 12), (Counter::TcReply, 0), (Counter::SourceRefused, 3)],
+            exhausted: vec![Exhausted {
+                id: BackendId::from_number(1),
+                backend: "10.244.2.5:80".parse().expect("a socket's address"),
+                service: Some("default/web".to_owned()),
+                packets: 4,
+            }],
+        }
+    }
+
+    fn printed(format: Format) -> String {
         let mut out = Vec::new();
-        print_status_into(&mut out, &status, format).expect("a vector takes all");
+        print_status_into(&mut out, &status(), format).expect("a vector takes all");
         String::from_utf8(out).expect("text")
     }
 
     #[test]
-    fn a_status_has_a_line_for_each_device_in_use_and_for_each_reason_why_not() {
+    fn a_status_says_what_is_in_use_and_why_not_what_is_full_and_what_happened() {
         let expected = "\
 pins        /sys/fs/bpf/shunt/v1
 controller  running
+masquerade  192.168.0.2, ports 1024-29999 and 61000-65535 (33512 of them)
+ping        answered
 
  DEVICE                        ROLE      INGRESS  EGRESS  WHY
  eth0                          external  tcx      tcx     -
  veth3 veth4 veth5 and 2 more  -         off      off     leads to a pod
  lo                            -         off      off     loopback
+
+ MAP    ENTRIES      OF  FULL
+ FLOWS   262144  524288  50 %
+
+ COUNTED         TIMES  BECAME   WHAT
+ tc-forward      12     served   packet of a client, sent on to an endpoint
+ source-refused  3      dropped  client outside the Service's source ranges
+
+ OUT OF PORTS TOWARD  SERVICE      PACKETS DROPPED
+ 10.244.2.5:80        default/web  4
 ";
         assert_eq!(printed(Format::Table), expected);
     }
 
     #[test]
-    fn a_wide_status_has_a_line_for_each_device() {
-        assert_eq!(printed(Format::Wide).lines().count(), 4 + 7);
+    fn a_wide_status_leaves_nothing_out() {
+        let wide = printed(Format::Wide);
+        for text in ["veth3", "veth7", "NEW_FLOWS", "tc-reply"] {
+            assert!(wide.contains(text), "{text} in {wide}");
+        }
+    }
+
+    #[test]
+    fn programs_find_counters_by_name() {
+        let said: serde_json::Value = serde_json::from_str(&printed(Format::Json)).expect("JSON");
+        assert_eq!(said["counters"]["tc-forward"], 12);
+        assert_eq!(said["maps"][0]["entries"], 262_144);
+        assert_eq!(said["node"]["masquerade"][0], "192.168.0.2");
+        assert_eq!(said["node"]["portCount"], 33_512);
+        assert_eq!(said["exhausted"][0]["service"], "default/web");
+        assert_eq!(said["devices"][1]["ingress"], "tcx");
     }
 }

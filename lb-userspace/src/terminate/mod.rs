@@ -41,6 +41,9 @@ use pass::{Done, Pass};
 /// went, and been connected just after the first look.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
 
+/// After a pass there is none for so many times as long as it took: a fifth of a processor is the limit.
+const REST: u32 = 4;
+
 /// Whose sockets are destroyed.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -111,6 +114,8 @@ fn work(pass: &Pass, gone: &Receiver<GoneBackend>) {
         let done = pass.run(&wanted);
         total += done.destroyed;
         tell(&done, &wanted, total);
+        // On a node with many processes a pass takes its time, and there may be one after the other.
+        thread::sleep((done.took * REST).min(SECOND_LOOK));
     }
 }
 

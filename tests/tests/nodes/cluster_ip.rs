@@ -9,8 +9,8 @@ use crate::scene::{Scene, labelled, web};
 fn a_cluster_ip_is_reached_from_pods_and_node_processes_without_a_route_to_it() {
     let scene = Scene::serving(&[&web("web").port(8080).target(80).cluster_ip("10.96.0.10")]);
     scene.client.ip(&["route del default", "route del ::/0"]).expect("no default route");
-    // An address beside it shows that there is no route.
-    for target in ["10.96.0.11:8080", "[fd00:10:96::b]:8080"] {
+    // An address that is no Service's shows that there is no route.
+    for target in ["10.112.0.11:8080", "[fd00:10:97::b]:8080"] {
         check::refused(&scene.client, &tcp(target), "ENETUNREACH");
         check::refused(&scene.node, &tcp(target), "ENETUNREACH");
     }

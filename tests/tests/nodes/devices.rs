@@ -1,7 +1,6 @@
 //! The packet programs on devices: where they are, where not and why, as devices come and go.
 
-use lb_tests::{Inside, Network, Node, Options, Shunt, shunt_program};
-use serde_json::Value;
+use lb_tests::{Inside, Network, Node, Options, Shunt, ask_shunt, shunt_program};
 
 /// A node with an instance on it.
 struct Running {
@@ -45,11 +44,7 @@ fn options(arguments: &[&str]) -> Options {
 /// `role ingress egress` of a device, by `shunt status`; its reason where it has no role.
 #[track_caller]
 fn status(node: &Node, device: &str) -> String {
-    let pin_dir = node.pin_dir();
-    let arguments = ["status", "-o", "json", "--pin-dir", pin_dir.to_str().expect("a path of text")];
-    let program = shunt_program().expect("shunt");
-    let said = node.place().run(program.to_str().expect("a path of text"), &arguments).expect("a status");
-    let said: Value = serde_json::from_str(&said).expect(&said);
+    let said = ask_shunt(node, "status").unwrap_or_else(|error| panic!("{error:#}"));
     let devices = said["devices"].as_array().expect("devices");
     let Some(found) = devices.iter().find(|found| found["device"] == device) else {
         return "gone".to_owned();

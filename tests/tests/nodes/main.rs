@@ -4,16 +4,19 @@
 //! binary under test.
 
 mod affinity;
+mod agreement;
 mod bind;
 mod churn;
 mod cleanup;
 mod cluster_ip;
 mod datagrams;
 mod demo;
+mod devices;
 mod families;
 mod harness;
 mod manifests;
 mod node_port;
+mod outside;
 mod policy;
 mod refusals;
 mod restart;

@@ -75,10 +75,10 @@ fn the_call_that_names_the_address_is_the_one_that_fails() {
 }
 
 #[test]
-fn a_service_that_is_gone_is_nobodys_address_again() {
+fn the_address_of_a_service_that_is_gone_leads_nowhere_cip_04() {
     let scene = Scene::serving(&[&web("web").port(80).cluster_ip("10.96.0.10").node_port(31000)]);
     check::dial(&scene.node, &tcp("10.96.0.10:80"));
     scene.shunt.remove("Service", &["web"]).expect("the Service gone");
-    check::refused(&scene.node, &tcp("10.96.0.10:80"), "ENETUNREACH");
+    check::refused(&scene.node, &tcp("10.96.0.10:80"), "EHOSTUNREACH");
     check::refused(&scene.node, &tcp("127.0.0.1:31000"), "ECONNREFUSED");
 }

@@ -29,5 +29,5 @@ fn what_changed_while_the_instance_was_away_is_in_force_when_it_is_back() {
         std::fs::write(&world, text.replace("10.96.0.10", "10.96.0.20")).expect("other manifests");
     });
     check::dial(&scene.client, &tcp("10.96.0.20:80"));
-    check::refused(&scene.node, &tcp("10.96.0.10:80"), "ENETUNREACH");
+    check::refused(&scene.node, &tcp("10.96.0.10:80"), "EHOSTUNREACH");
 }

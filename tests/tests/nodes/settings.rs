@@ -35,6 +35,7 @@ impl Drop for Record {
     }
 }
 
+/// SYS-01, SYS-02
 #[test]
 fn settings_are_changed_only_where_they_differ_and_what_they_were_is_remembered() {
     let arguments = ["--conntrack-tcp-timeout-close-wait=1h", "--set-forwarding"];
@@ -64,6 +65,7 @@ fn settings_are_changed_only_where_they_differ_and_what_they_were_is_remembered(
     assert!(said.contains("ip_forward\": 0") && said.contains("close_wait\": 60"), "{said}");
 }
 
+/// PRV-01
 #[test]
 fn the_capabilities_of_the_manifest_are_enough_to_serve_and_to_end_sockets() {
     let file =
@@ -77,7 +79,8 @@ fn the_capabilities_of_the_manifest_are_enough_to_serve_and_to_end_sockets() {
     let echo = web("echo").port(500).udp().target(5000).cluster_ip("10.96.0.50").node_port(31500);
     let scene = Scene::with_options(&options, &[&echo]);
     scene.remove_pods(&["pod-b", "pod-c"]);
-    lb_tests::check::dial(&scene.client, &lb_tests::udp(format!("{}:31500", scene.node.v4())));
+    let outside = scene.outside("client");
+    lb_tests::check::dial(&outside, &lb_tests::udp(format!("{}:31500", scene.node.v4())));
     assert!(!scene.shunt.log().contains("cannot attach"), "{}", scene.shunt.log());
     let doomed = lb_tests::udp("10.96.0.50:500").hold(&scene.client).expect("a client");
     scene.remove_pods(&["pod-a"]);

@@ -31,6 +31,7 @@ fn lives(socket: HeldSocket) {
     assert_eq!(end.failure, None);
 }
 
+/// CT-01, CT-03
 #[test]
 fn a_connected_udp_client_learns_at_once_that_its_pod_is_gone() {
     let echo = web("echo").port(500).udp().target(5000).cluster_ips("10.96.0.50", "fd00:10:96::50");
@@ -62,6 +63,7 @@ fn a_connected_udp_client_learns_at_once_that_its_pod_is_gone() {
     lives(connection);
 }
 
+/// CT-04
 #[test]
 fn tcp_connections_to_a_pod_that_is_gone_are_ended_where_that_is_asked_for() {
     let options = Options { arguments: vec!["--terminate-tcp".into()], ..Options::default() };
@@ -74,6 +76,7 @@ fn tcp_connections_to_a_pod_that_is_gone_are_ended_where_that_is_asked_for() {
     lives(direct);
 }
 
+/// CT-07
 #[test]
 fn a_client_learns_of_a_pod_that_went_while_the_instance_was_away() {
     let scene = Scene::serving(&[&web("echo").port(500).udp().target(5000).cluster_ip("10.96.0.50")]);

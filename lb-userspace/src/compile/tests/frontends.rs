@@ -36,10 +36,32 @@ fn a_cluster_ip_is_guarded_at_every_other_port_cip_03() {
 }
 
 #[test]
-fn only_cluster_ips_are_guarded_at_other_ports_because_other_addresses_may_be_hosts_cip_03() {
+fn other_addresses_are_guarded_for_pings_alone_because_they_may_be_hosts_cip_03() {
     let mut service = load_balancer_service();
     service.external_ips = vec![ip("203.0.113.80")];
+    let expected = ["172.20.0.10:0/any", "198.51.100.7:0/any", "203.0.113.80:0/any"];
+    check(&service, &node(), FrontendKind::AddressGuard, &expected);
+    let table = only(&service, &[], &node());
+    for address in ["198.51.100.7", "203.0.113.80"] {
+        let guard = FrontendKey::address_guard(Addr::from(ip(address)));
+        assert_eq!(flags(&table, guard), "address-guard ping-only");
+    }
+}
+
+#[test]
+fn an_address_of_the_node_or_of_a_proxy_is_not_guarded_ext_01_lb_02() {
+    let mut service = load_balancer_service();
+    service.external_ips = vec![ip("192.168.0.2")];
+    service.ingress[0].mode = IngressMode::Proxy;
     check(&service, &node(), FrontendKind::AddressGuard, &["172.20.0.10:0/any"]);
+}
+
+#[test]
+fn a_cluster_ip_that_is_an_external_address_too_is_guarded_as_a_cluster_ip_cip_03() {
+    let service = Service { external_ips: vec![ip(CLUSTER_IP)], ..service() };
+    let table = only(&service, &[], &node());
+    let guard = FrontendKey::address_guard(Addr::from(ip(CLUSTER_IP)));
+    assert_eq!(flags(&table, guard), "address-guard");
 }
 
 #[test]

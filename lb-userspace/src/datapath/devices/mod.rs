@@ -129,10 +129,6 @@ impl DeviceHooks {
             return Ok(status);
         };
         for hook in hooks(role) {
-            if self.ebpf.program(hook.program).is_none() {
-                status.add_why(&format!("{}: there is no packet program in this build", hook.name));
-                continue;
-            }
             match self.attach(device, hook, &mut status.made_qdisc) {
                 Ok(state) => *status.hook_mut(hook.name) = state,
                 Err(error) => status.add_why(&format!("{}: {}", hook.name, chain(&error))),

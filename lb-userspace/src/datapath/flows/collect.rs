@@ -62,7 +62,8 @@ struct Ended {
 }
 
 impl Collector {
-    /// One round. `bits` are those of the filter that stand for nothing any more but perhaps flows.
+    /// One round. `bits` are those of the filter that stand for nothing any more but perhaps flows, and have
+    /// for so long that no program is about to begin one.
     ///
     /// # Errors
     ///
@@ -90,7 +91,9 @@ impl Collector {
             let shared: &_ = flows;
             shared.walk(table, &mut |key, flow| {
                 entries += 1;
-                collected.unused_bits.remove(&bit_of(key, flow));
+                for bit in bits_of(key, flow) {
+                    collected.unused_bits.remove(&bit);
+                }
                 let has_room = ended.len() < AT_ONCE;
                 if self.is_candidate(flow, now) && has_room {
                     ended.extend(judge(shared, table, key, flow, now));
@@ -119,15 +122,18 @@ impl Collector {
     }
 }
 
-/// The bit of the filter by which packets of this direction are found.
-fn bit_of(key: &FlowKey, flow: &Flow) -> FilterBit {
-    if !flow.is_reverse() {
-        return FilterBit::frontend(&FrontendKey::new(key.dst(), key.dport(), key.proto()));
-    }
-    if flow.is_masqueraded() {
-        return FilterBit::node_address(key.dst());
-    }
-    FilterBit::backend(key.src(), key.sport(), key.proto())
+/// The bits of the filter by which packets of both directions are found. One entry tells both: the other may
+/// be on its way from one table to the other, or lost and about to be made anew.
+fn bits_of(key: &FlowKey, flow: &Flow) -> [FilterBit; 2] {
+    let counterpart = key.counterpart(flow);
+    let (dialled, answer) = if flow.is_reverse() { (&counterpart, key) } else { (key, &counterpart) };
+    let forward = FilterBit::frontend(&FrontendKey::new(dialled.dst(), dialled.dport(), dialled.proto()));
+    let reverse = if flow.is_masqueraded() {
+        FilterBit::node_address(answer.dst())
+    } else {
+        FilterBit::backend(answer.src(), answer.sport(), answer.proto())
+    };
+    [forward, reverse]
 }
 
 /// What a flow is made of, if it has ended.

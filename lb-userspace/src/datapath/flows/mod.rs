@@ -1,23 +1,23 @@
 //! The tables of flows, which the programs write: read for people, and kept free of what is over.
 //!
-//! [`FlowTables`] opens them; [`collect::Collector`] walks through them now and then. A walk reads by batches,
-//! for a system call an entry would take a second a million.
+//! [`FlowTables`] opens them; [`collect::Collector`] walks through them now and then.
 
 mod collect;
+mod exhausted;
 mod pairs;
 
 use std::io;
-use std::os::fd::AsFd;
 
-use aya::maps::{HashMap, MapData, MapError};
-use lb_common::{Backend, BackendFlags, BackendId, Flow, FlowKey, Moment};
+use aya::maps::{HashMap, MapData};
+use lb_common::{Backend, BackendFlags, BackendId, Flow, FlowKey, Moment, ServiceId, ServiceLabel};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::array::MappedArray;
-use super::store::{map_error, open, open_array, open_data};
-use super::{DatapathError, Pins, sys};
+use super::store::{LABELS, open, open_array, open_data};
+use super::{DatapathError, Pins, batch};
 
 pub use collect::{Collected, Collector};
+pub use exhausted::{Alarm, Exhausted};
 pub use pairs::{FlowPair, flow_pairs};
 
 /// Which table a flow is in.
@@ -52,6 +52,7 @@ pub struct FlowTables {
     raw: [MapData; 2],
     backends: MappedArray<Backend>,
     exhausted: HashMap<MapData, u32, u64>,
+    labels: HashMap<MapData, u32, ServiceLabel>,
 }
 
 impl std::fmt::Debug for FlowTables {
@@ -61,38 +62,29 @@ impl std::fmt::Debug for FlowTables {
 }
 
 impl FlowTables {
-    /// Opens the pinned tables; `None` where there are none, for the object has no packet programs.
+    /// Opens the pinned tables.
     ///
     /// # Errors
     ///
-    /// Where they can't be opened.
-    pub fn open(pins: &Pins) -> Result<Option<Self>, DatapathError> {
+    /// [`DatapathError::NotRunning`] where nothing is pinned.
+    pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
         if !pins.map("FLOWS").exists() {
-            return Ok(None);
+            return Err(DatapathError::NotRunning { path: pins.directory().to_owned() });
         }
-        Ok(Some(Self {
+        Ok(Self {
             assured: open(pins, "FLOWS")?,
             new: open(pins, "NEW_FLOWS")?,
             raw: [open_data(&pins.map("FLOWS"), "FLOWS")?, open_data(&pins.map("NEW_FLOWS"), "NEW_FLOWS")?],
             backends: open_array(pins, "BACKENDS")?,
             exhausted: open(pins, "EXHAUSTED")?,
-        }))
+            labels: open(pins, LABELS)?,
+        })
     }
 
-    /// A backend, for people.
-    pub fn backend(&self, id: BackendId) -> Option<Backend> {
-        self.backends.get(id.number()).filter(|backend| !backend.is_free())
-    }
-
-    /// How often no masquerade port was free toward each backend.
-    ///
-    /// # Errors
-    ///
-    /// Where the map can't be read.
-    pub fn exhausted(&self) -> Result<Vec<(BackendId, u64)>, DatapathError> {
-        let entries: Result<Vec<(u32, u64)>, MapError> = self.exhausted.iter().collect();
-        let entries = entries.map_err(map_error("EXHAUSTED", "read"))?;
-        Ok(entries.into_iter().map(|(id, count)| (BackendId::from_number(id), count)).collect())
+    /// `namespace/name` of the Service that a Service port is of; `None` where it is gone.
+    pub fn service_name(&self, id: ServiceId) -> Option<String> {
+        let label = self.labels.get(&id.number(), 0).ok()?;
+        Some(format!("{}/{}", label.namespace(), label.name()))
     }
 
     fn table(&self, table: Table) -> &HashMap<MapData, FlowKey, Flow> {
@@ -105,31 +97,9 @@ impl FlowTables {
 
 impl Flows for FlowTables {
     fn walk(&self, table: Table, see: &mut dyn FnMut(&FlowKey, &Flow)) -> io::Result<()> {
-        /// A bucket of a table twice as large as its fill has a handful of entries; this is 400 kB.
-        const ROOM: usize = 4096;
         let [assured, new] = &self.raw;
         let map = if table == Table::Assured { assured } else { new };
-        let mut keys = vec![NO_KEY; ROOM];
-        let mut values = vec![NO_FLOW; ROOM];
-        let mut cursor = None;
-        loop {
-            let (count, next) = match sys::lookup_batch(map.fd().as_fd(), cursor, &mut keys, &mut values) {
-                Ok(read) => read,
-                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {
-                    keys.resize(keys.len() * 2, NO_KEY);
-                    values.resize(values.len() * 2, NO_FLOW);
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            for (key, flow) in keys.iter().zip(&values).take(count) {
-                see(key, flow);
-            }
-            match next {
-                Some(_) => cursor = next,
-                None => return Ok(()),
-            }
-        }
+        batch::walk(map, (NO_KEY, NO_FLOW), see)
     }
 
     fn get(&self, table: Table, key: &FlowKey) -> Option<Flow> {

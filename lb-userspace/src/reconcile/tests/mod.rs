@@ -19,7 +19,7 @@ fn addr(text: &str) -> Addr {
 
 /// A Service whose ClusterIP is 10.96.0.N, with endpoints 10.244.0.E in its cluster list, the even ones in
 /// its local list too.
-fn table(number: u8, endpoints: &[u8]) -> ServiceTable {
+pub(crate) fn table(number: u8, endpoints: &[u8]) -> ServiceTable {
     let cluster_ip = addr(&format!("10.96.0.{number}"));
     let backend = |endpoint: u8| {
         let key = BackendKey { addr: addr(&format!("10.244.0.{endpoint}")), port: Port::new(80) };
@@ -43,7 +43,7 @@ fn table(number: u8, endpoints: &[u8]) -> ServiceTable {
     }
 }
 
-fn key(number: u8) -> ServiceKey {
+pub(crate) fn key(number: u8) -> ServiceKey {
     ServiceKey {
         service: ObjectName::new("default", format!("s{number}")),
         port_name: String::new(),
@@ -225,7 +225,7 @@ proptest! {
         let mut fresh = self::reconciler();
         fresh.replace_all(world.into_values().collect());
         prop_assert_eq!(reconciler.store().view(), fresh.store().view());
-        let idle = reconciler.idle_bits().clone();
+        let idle = packets::idle(&mut reconciler);
         reconciler.clear_bits(idle);
         prop_assert_eq!(&reconciler.store().filter, &fresh.store().filter);
         prop_assert_eq!(packets::ranges(&reconciler), packets::ranges(&fresh));
@@ -256,7 +256,7 @@ proptest! {
         fresh.replace_all(world.into_values().collect());
         prop_assert_eq!(second.store().view(), fresh.store().view());
         prop_assert_eq!(second.store().labels.len(), fresh.store().labels.len());
-        let idle = second.idle_bits().clone();
+        let idle = packets::idle(&mut second);
         second.clear_bits(idle);
         prop_assert_eq!(&second.store().filter, &fresh.store().filter);
         prop_assert_eq!(packets::ranges(&second), packets::ranges(&fresh));

@@ -8,6 +8,7 @@ mod enter;
 mod flood;
 mod hammer;
 mod hold;
+mod probe;
 mod serve;
 mod socket;
 
@@ -33,6 +34,8 @@ enum Command {
     Bind(bind::Bind),
     /// Sends packets of clients that don't exist
     Flood(flood::Flood),
+    /// Says where dials are sent, without anybody there
+    Probe(probe::Prober),
     /// Dials without pause until its standard input ends, then prints a summary
     Hammer(hammer::Hammer),
     /// Keeps a connected socket, and prints what becomes of it
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Command::Dial(dial) => dial.run(),
         Command::Bind(bind) => bind.run(),
         Command::Flood(flood) => flood.run(),
+        Command::Probe(prober) => prober.run(),
         Command::Hammer(hammer) => hammer.run(),
         Command::Hold(hold) => hold.run(),
     }

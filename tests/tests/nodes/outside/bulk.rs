@@ -2,34 +2,34 @@
 
 use std::time::Duration;
 
-use lb_tests::manifest::service;
+use lb_tests::manifest::Service;
 use lb_tests::{Inside, Pod, Process, check, udp, udp_unconnected};
 
-use super::{Edge, here, socket, there};
+use super::{Edge, for_app, here, socket, there};
 
 const SIZE: u32 = 100_000_000;
 
 fn both() -> Edge {
-    let local_udp = here("local-udp").port(5000).udp().node_port(31_001);
-    let remote_udp = there("remote-udp").port(5000).udp().node_port(31_002);
-    let local_dns = service("local-dns").selecting("app", "here").port(53).udp().node_port(31_053);
-    let remote_dns = service("remote-dns").selecting("app", "there").port(53).udp().node_port(31_054);
-    let local_dns_tcp = service("local-dns-tcp").selecting("app", "here").port(53).node_port(31_053);
-    let remote_dns_tcp = service("remote-dns-tcp").selecting("app", "there").port(53).node_port(31_054);
-    let local_iperf = service("local-iperf").selecting("app", "here").port(5201).node_port(31_201);
-    let remote_iperf = service("remote-iperf").selecting("app", "there").port(5201).node_port(31_202);
+    let local_udp = for_app("local-udp", "here").port(5000).udp().node_port(31_101);
+    let remote_udp = for_app("remote-udp", "there").port(5000).udp().node_port(31_102);
+    let local_iperf = for_app("local-iperf", "here").port(5201).node_port(31_201);
+    let remote_iperf = for_app("remote-iperf", "there").port(5201).node_port(31_202);
     Edge::serving(&[
         &here("local").node_port(31_001),
         &local_udp,
         &there("remote").node_port(31_002),
         &remote_udp,
-        &local_dns,
-        &remote_dns,
-        &local_dns_tcp,
-        &remote_dns_tcp,
+        &names("local-dns", "here", 31_053),
+        &names("remote-dns", "there", 31_054),
         &local_iperf,
         &remote_iperf,
     ])
+}
+
+/// A Service of names, by both transports.
+fn names(name: &str, app: &str, node_port: u16) -> Service {
+    let udp = for_app(name, app).port(53).named("dns").udp().node_port(node_port);
+    udp.port(53).named("dns-tcp").node_port(node_port)
 }
 
 /// The checksum of a download from `target`.
@@ -67,6 +67,8 @@ fn checksums_hold_where_no_device_completes_them() {
     for port in [31_001, 31_002] {
         for target in edge.on_node(port) {
             assert_eq!(download(&edge, &target), expected, "{target}");
+        }
+        for target in edge.on_node(port + 100) {
             check::dial(&edge.client, &udp(&target));
         }
     }
@@ -90,7 +92,7 @@ fn counter(text: &str, name: &str) -> Option<u64> {
 #[test]
 fn datagrams_of_sixty_kilobytes_pass_both_ways() {
     let edge = both();
-    for port in [31_001, 31_002] {
+    for port in [31_101, 31_102] {
         for target in edge.on_node(port) {
             for dial in [udp(&target), udp_unconnected(&target)] {
                 check::dial(&edge.client, &dial.size(60_000));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lb_tests::wire::HammerReport;
 use lb_tests::{Inside, Process, flood, tcp};
 
-use super::{Edge, here, there};
+use super::{Edge, for_app, here, there};
 
 const COUNT: u32 = 1_000_000;
 
@@ -14,8 +14,8 @@ const COUNT: u32 = 1_000_000;
 const BEGIN: f64 = 99.0;
 
 fn edge() -> Edge {
-    let local_udp = here("local-udp").port(5000).udp().node_port(31_001);
-    let remote_udp = there("remote-udp").port(5000).udp().node_port(31_002);
+    let local_udp = for_app("local-udp", "here").port(5000).udp().node_port(31_101);
+    let remote_udp = for_app("remote-udp", "there").port(5000).udp().node_port(31_102);
     let edge = Edge::serving(&[
         &here("local").node_port(31_001),
         &local_udp,
@@ -37,7 +37,7 @@ fn slow_download(edge: &Edge, port: u16) -> Process {
 }
 
 #[track_caller]
-fn check_flood(kind: &str) {
+fn check_flood(kind: &str, flooded: [u16; 2]) {
     let edge = edge();
     let downloads = [31_001, 31_002].map(|port| slow_download(&edge, port));
     let targets = [31_001, 31_002].map(|port| format!("{}:{port}", edge.node.v4()));
@@ -48,7 +48,8 @@ fn check_flood(kind: &str) {
             tcp(target).within(Duration::from_secs(5)).hammer(&edge.client, 1, log).expect("a client")
         })
         .collect();
-    let flood = flood(&edge.client, kind, &targets, COUNT, "100.64.0.1").expect("a flood");
+    let flooded = flooded.map(|port| format!("{}:{port}", edge.node.v4()));
+    let flood = flood(&edge.client, kind, &flooded, COUNT, "100.64.0.1").expect("a flood");
     println!("{}", flood.finish(Duration::from_secs(90)).expect("its end"));
     for hammer in hammers {
         let (report, _) = hammer.stop().expect("a report");
@@ -66,10 +67,10 @@ fn check_flood(kind: &str) {
 
 #[test]
 fn a_million_spoofed_first_segments_leave_connections_alive_and_let_others_begin() {
-    check_flood("syn");
+    check_flood("syn", [31_001, 31_002]);
 }
 
 #[test]
 fn a_million_datagrams_of_as_many_sources_leave_connections_alive_and_let_others_begin() {
-    check_flood("udp");
+    check_flood("udp", [31_101, 31_102]);
 }

@@ -4,7 +4,7 @@ use lb_tests::check::{self, address};
 use lb_tests::wire::Transport;
 use lb_tests::{Conversation, Inside, tcp, udp, udp_unconnected};
 
-use super::{Edge, here, there};
+use super::{Edge, for_app, for_both, here, there};
 
 /// Where both Services of both pods answer: their node ports, external addresses and ClusterIPs.
 fn everywhere() -> Edge {
@@ -12,12 +12,12 @@ fn everywhere() -> Edge {
         .node_port(31_001)
         .cluster_ips("10.96.0.1", "fd00:10:96::1")
         .external_ips(&["203.0.113.1", "fd00:203:113::1"]);
-    let local_udp = here("local-udp").port(5000).udp().node_port(31_001);
+    let local_udp = for_app("local-udp", "here").port(5000).udp().node_port(31_101);
     let remote = there("remote")
         .node_port(31_002)
         .cluster_ips("10.96.0.2", "fd00:10:96::2")
         .external_ips(&["203.0.113.2", "fd00:203:113::2"]);
-    let remote_udp = there("remote-udp").port(5000).udp().node_port(31_002);
+    let remote_udp = for_app("remote-udp", "there").port(5000).udp().node_port(31_102);
     let balanced = here("balanced").cluster_ip("10.96.0.3").load_balancer_ip("198.51.100.3");
     Edge::serving(&[&local, &local_udp, &remote, &remote_udp, &balanced])
 }
@@ -29,6 +29,8 @@ fn a_backend_of_the_node_sees_the_client_itself() {
         let answer = check::dial(&edge.client, &tcp(&target));
         assert_eq!(answer.greeting.pod, "here");
         assert_eq!(answer.greeting.peer, answer.own);
+    }
+    for target in edge.on_node(31_101) {
         for dial in [udp(&target), udp_unconnected(&target)] {
             let answer = check::dial(&edge.client, &dial);
             assert_eq!(answer.greeting.pod, "here");
@@ -45,6 +47,8 @@ fn a_backend_elsewhere_sees_the_node_and_the_client_what_it_dialled() {
         let answer = check::dial(&edge.client, &tcp(&target));
         assert_eq!(answer.greeting.pod, "there");
         assert!(edge.node.addresses().contains(&answer.greeting.peer.ip()), "{answer:?}");
+    }
+    for target in edge.on_node(31_102) {
         for dial in [udp(&target), udp_unconnected(&target)] {
             let answer = check::dial(&edge.client, &dial);
             assert_eq!(answer.greeting.pod, "there");
@@ -75,7 +79,8 @@ fn masqueraded_always_every_backend_sees_the_node() {
     for target in edge.on_node(31_001) {
         let answer = check::dial(&edge.client, &tcp(&target));
         assert_eq!(answer.greeting.pod, "here");
-        assert!(edge.node.addresses().contains(&answer.greeting.peer.ip()), "{answer:?}");
+        // The address by which the node reaches its pods.
+        assert!(edge.node.gateway_addresses().contains(&answer.greeting.peer.ip()), "{answer:?}");
     }
 }
 
@@ -101,6 +106,7 @@ fn an_answer_that_leaves_by_another_device_is_translated_too() {
     for (port, pod) in [(31_001, "here"), (31_002, "there")] {
         let target = format!("{}:{port}", edge.node.v4());
         assert_eq!(check::dial(&edge.client, &tcp(&target)).greeting.pod, pod);
+        let target = format!("{}:{}", edge.node.v4(), port + 100);
         assert_eq!(check::dial(&edge.client, &udp(&target)).source, Some(address(&target)));
     }
 }
@@ -114,18 +120,18 @@ fn clients_with_one_port_and_addresses_with_one_backend_do_not_meet() {
         assert_eq!(answer.own.port(), 40_000);
     }
     let mut first = Conversation::start(&edge.client, Transport::UdpUnconnected).expect("a client");
-    for port in [31_001, 31_002, 31_001, 31_002] {
+    for port in [31_101, 31_102, 31_101, 31_102] {
         let target = format!("{}:{port}", edge.node.v4());
         let answer = check::answered(first.dial(&target).expect("an attempt"));
-        assert_eq!(answer.greeting.pod, if port == 31_001 { "here" } else { "there" });
+        assert_eq!(answer.greeting.pod, if port == 31_101 { "here" } else { "there" });
         assert_eq!(answer.source, Some(address(&target)));
     }
 }
 
 #[test]
 fn a_client_with_affinity_keeps_its_backend() {
-    let both = lb_tests::manifest::service("both").port(80).node_port(31_003).affinity(60);
-    let edge = Edge::serving(&[&both.selecting("tier", "all")]);
+    let both = for_both("both").port(80).node_port(31_003).affinity(60);
+    let edge = Edge::serving(&[&both]);
     let pods = [&edge.here, &edge.there].map(|pod| pod.manifest().label("tier", "all"));
     edge.shunt.apply(&[&pods[0], &pods[1]]).expect("in force");
     let target = format!("{}:31003", edge.node.v4());
@@ -135,8 +141,8 @@ fn a_client_with_affinity_keeps_its_backend() {
 
 #[test]
 fn without_affinity_clients_are_spread() {
-    let both = lb_tests::manifest::service("both").port(80).node_port(31_003);
-    let edge = Edge::serving(&[&both.selecting("tier", "all")]);
+    let both = for_both("both").port(80).node_port(31_003);
+    let edge = Edge::serving(&[&both]);
     let pods = [&edge.here, &edge.there].map(|pod| pod.manifest().label("tier", "all"));
     edge.shunt.apply(&[&pods[0], &pods[1]]).expect("in force");
     for target in edge.on_node(31_003) {
@@ -147,8 +153,8 @@ fn without_affinity_clients_are_spread() {
 
 #[test]
 fn with_local_policy_only_backends_of_the_node_are_chosen() {
-    let both = lb_tests::manifest::service("both").port(80).node_port(31_003).external_local();
-    let edge = Edge::serving(&[&both.selecting("tier", "all")]);
+    let both = for_both("both").port(80).node_port(31_003).external_local();
+    let edge = Edge::serving(&[&both]);
     let pods = [&edge.here, &edge.there].map(|pod| pod.manifest().label("tier", "all"));
     edge.shunt.apply(&[&pods[0], &pods[1]]).expect("in force");
     for target in edge.on_node(31_003) {

@@ -3,19 +3,15 @@
 use std::time::Duration;
 
 use lb_tests::wire::Transport;
-use lb_tests::{Conversation, Inside, Process, check, shunt_program, tcp};
+use lb_tests::{Conversation, Inside, Process, ask_shunt, check, tcp};
 use serde_json::Value;
 
-use super::{Edge, here, there};
+use super::{Edge, flow_table, for_both, here, there};
 
 /// What `shunt flows` says.
 #[track_caller]
 fn flows(edge: &Edge) -> Vec<Value> {
-    let pin_dir = edge.node.pin_dir();
-    let program = shunt_program().expect("shunt");
-    let arguments = ["flows", "-o", "json", "--pin-dir", pin_dir.to_str().expect("a path of text")];
-    let said = edge.node.place().run(program.to_str().expect("a path of text"), &arguments).expect("flows");
-    let said: Value = serde_json::from_str(&said).expect(&said);
+    let said = ask_shunt(&edge.node, "flows").unwrap_or_else(|error| panic!("{error:#}"));
     said.as_array().expect("flows").clone()
 }
 
@@ -75,8 +71,7 @@ fn connections_go_on_while_the_instance_is_away_and_new_ones_begin() {
 
 #[test]
 fn datagrams_go_to_another_backend_at_once_when_theirs_is_gone() {
-    let both =
-        lb_tests::manifest::service("both").selecting("tier", "all").port(5000).udp().node_port(31_003);
+    let both = for_both("both").port(5000).udp().node_port(31_003);
     let edge = Edge::serving(&[&both]);
     let pods = [&edge.here, &edge.there].map(|pod| pod.manifest().label("tier", "all"));
     edge.shunt.apply(&[&pods[0], &pods[1]]).expect("in force");
@@ -135,9 +130,7 @@ fn a_full_table_is_emptied_of_what_is_over_in_seconds() {
 /// Puts flows of datagrams into the table whose last packets are as long ago as the machine is up.
 fn fill(edge: &Edge, count: u32) {
     use lb_common::{Addr, BackendId, Flow, FlowFlags, FlowKey, Moment, Owner, Port, Proto, Seen, ServiceId};
-    let data = aya::maps::MapData::from_pin(edge.node.pin_dir().join("v1/maps/FLOWS")).expect("the table");
-    let map = aya::maps::Map::from_map_data(data).expect("a map");
-    let mut table = aya::maps::HashMap::<_, FlowKey, Flow>::try_from(map).expect("a hash");
+    let mut table = flow_table(edge);
     let owner = Owner { backend: BackendId::NONE, generation: 0, service: ServiceId::NONE };
     let address = |number: u32| Addr::from_v4_word((0xcb00_0000 + number).to_be());
     for number in 0..count {

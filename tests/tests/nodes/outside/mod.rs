@@ -1,14 +1,18 @@
 //! Clients outside: what becomes of packets that no socket hook of the node saw.
 
 mod bulk;
+mod capture;
 mod flood;
 mod forward;
 mod hairpin;
 mod lifetime;
 mod refuse;
+mod status;
 
 use std::net::IpAddr;
 
+use aya::maps::{HashMap, Map, MapData};
+use lb_common::{Flow, FlowKey};
 use lb_tests::manifest::{Manifest, Service, service};
 use lb_tests::{Inside, Network, Node, Options, Outside, Pod, Process, Shunt, serve};
 
@@ -42,10 +46,16 @@ impl Edge {
 
     #[track_caller]
     pub(crate) fn with_arguments(arguments: &[&str], services: &[&dyn Manifest]) -> Self {
-        Self::try_start(arguments, services).unwrap_or_else(|error| panic!("{error:#}"))
+        let arguments = arguments.iter().map(Into::into).collect();
+        Self::with_options(Options { arguments, ..Options::default() }, services)
     }
 
-    fn try_start(arguments: &[&str], services: &[&dyn Manifest]) -> anyhow::Result<Self> {
+    #[track_caller]
+    pub(crate) fn with_options(options: Options, services: &[&dyn Manifest]) -> Self {
+        Self::try_start(options, services).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn try_start(mut options: Options, services: &[&dyn Manifest]) -> anyhow::Result<Self> {
         let network = Network::create()?;
         let node = network.node("node-1")?;
         let other = network.node("node-2")?;
@@ -64,9 +74,9 @@ impl Edge {
         let pods = [&here, &there].map(|pod| pod.manifest().label("app", pod.name()));
         let mut manifests: Vec<&dyn Manifest> = pods.iter().map(|pod| pod as &dyn Manifest).collect();
         manifests.extend(services);
-        let log = ["--log", "info,lb_userspace=debug"];
-        let arguments = log.iter().chain(arguments).map(Into::into).collect();
-        let shunt = Shunt::start(&node, &Options { arguments, ..Options::default() }, &manifests)?;
+        options.arguments.extend(["--log", "info,lb_userspace=debug"].map(Into::into));
+        let shunt = Shunt::start(&node, &options, &manifests)?;
+        anyhow::ensure!(!shunt.log().contains("ERROR"), "{}", shunt.log());
         Ok(Self { shunt, servers, here, there, client, node, other, network })
     }
 
@@ -82,17 +92,34 @@ impl Edge {
     }
 }
 
+/// The table of flows that both sides were heard of.
+#[track_caller]
+pub(crate) fn flow_table(edge: &Edge) -> HashMap<MapData, FlowKey, Flow> {
+    let data = MapData::from_pin(edge.node.pin_dir().join("v1/maps/FLOWS")).expect("the table");
+    Map::from_map_data(data).expect("a map").try_into().expect("a hash")
+}
+
 /// An address and port as one writes it.
 pub(crate) fn socket(ip: IpAddr, port: u16) -> String {
     std::net::SocketAddr::new(ip, port).to_string()
 }
 
-/// A Service of port 80 for the pod of the node.
+/// A Service of port 80, in both families, for the pod of the node.
 pub(crate) fn here(name: &str) -> Service {
-    service(name).selecting("app", "here").port(80)
+    for_app(name, "here").port(80)
 }
 
-/// A Service of port 80 for the pod of the other node.
+/// The same for the pod of the other node.
 pub(crate) fn there(name: &str) -> Service {
-    service(name).selecting("app", "there").port(80)
+    for_app(name, "there").port(80)
+}
+
+/// A Service in both families, for the pods with a label `app`; its ports are yet to be said.
+pub(crate) fn for_app(name: &str, app: &str) -> Service {
+    service(name).with("ipFamilyPolicy", "PreferDualStack".into()).selecting("app", app)
+}
+
+/// The same for the pods with the label `tier: all`, when both have it.
+pub(crate) fn for_both(name: &str) -> Service {
+    service(name).with("ipFamilyPolicy", "PreferDualStack".into()).selecting("tier", "all")
 }

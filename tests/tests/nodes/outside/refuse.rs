@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use lb_tests::manifest::service;
-use lb_tests::{Inside, check, tcp, udp};
+use lb_tests::{Inside, ask_shunt, check, tcp, udp};
 
-use super::{Edge, here, there};
+use super::{Edge, for_app, here};
 
 /// Nobody says no within this: nothing is said at all.
 const SILENCE: Duration = Duration::from_millis(700);
@@ -25,13 +24,18 @@ fn is_silent(edge: &Edge, target: &str) {
 
 #[test]
 fn a_service_without_endpoints_refuses_at_once() {
-    let tcp_port = service("none").selecting("app", "nobody").port(80).node_port(31_010);
-    let udp_port = service("none-udp").selecting("app", "nobody").port(80).udp().node_port(31_010);
-    let edge = Edge::serving(&[&tcp_port, &udp_port]);
+    let tcp_port = for_app("none", "nobody").port(80).named("tcp").node_port(31_010);
+    let both_ports = tcp_port.port(80).named("udp").udp().node_port(31_010);
+    let edge = Edge::serving(&[&both_ports]);
     for target in edge.on_node(31_010) {
         check::refused(&edge.client, &tcp(&target), "ECONNREFUSED");
         check::refused(&edge.client, &udp(&target), "ECONNREFUSED");
     }
+    // By this and not by the node, on which nobody listens there.
+    let said = ask_shunt(&edge.node, "status").expect("a status");
+    assert_eq!(said["counters"]["no-endpoint"], 4);
+    assert_eq!(said["counters"]["refused-rst"], 2);
+    assert_eq!(said["counters"]["refused-icmp"], 2);
 }
 
 #[test]
@@ -46,9 +50,9 @@ fn a_port_that_a_cluster_ip_has_not_is_refused_at_once() {
 
 #[test]
 fn without_an_endpoint_on_the_node_local_policy_is_silent() {
-    let tcp_port = there("local").node_port(31_011).external_local();
-    let udp_port = service("local-udp").selecting("app", "there").port(80).udp().node_port(31_011);
-    let edge = Edge::serving(&[&tcp_port, &udp_port.external_local()]);
+    let tcp_port = for_app("local", "there").port(80).named("tcp").node_port(31_011);
+    let both_ports = tcp_port.port(80).named("udp").udp().node_port(31_011);
+    let edge = Edge::serving(&[&both_ports.external_local()]);
     is_silent(&edge, &format!("{}:31011", edge.node.v4()));
     is_silent(&edge, &format!("[{}]:31011", edge.node.v6()));
 }

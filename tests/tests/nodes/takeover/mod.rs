@@ -43,6 +43,7 @@ fn put(node: &Node, with: &str, rules: &str) {
     shell(node, &format!("{with} < {}", file.display()));
 }
 
+/// RST-03
 #[test]
 fn kube_proxys_rules_of_every_kind_go_and_all_others_stay_with_connections_under_way() {
     let scene = Scene::serving(&[&web("web").port(80).cluster_ip("10.96.0.10").node_port(31000)]);
@@ -86,7 +87,7 @@ fn kube_proxys_rules_of_every_kind_go_and_all_others_stay_with_connections_under
     let end = under_way.ask().unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(end.failure, None, "a connection through the old rules goes on");
     check::refused(&outside, &old, "ECONNREFUSED");
-    check::dial(node, &tcp(format!("{}:31000", node.v4())));
+    check::dial(&outside, &tcp(format!("{}:31000", node.v4())));
     check::dial(&scene.client, &tcp("10.96.0.10:80"));
     assert!(takeover(node, &["--dry-run"]).expect("a look").contains("nat/KUBE-MARK-MASQ stay"));
     takeover(node, &[]).expect("nothing wrong in a second time");

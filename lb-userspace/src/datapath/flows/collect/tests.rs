@@ -1,5 +1,7 @@
 //! Which flows go when, on tables in memory.
 
+mod bits;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -183,7 +185,16 @@ fn a_masqueraded_answer_needs_the_address_of_the_node() {
     let sample = udp(1);
     let flags = FlowFlags::REVERSE.with(FlowFlags::MASQUERADED);
     let answer = Flow::new(&sample.forward.0.reversed(), flags, OWNER, at(100));
-    assert_eq!(bit_of(&sample.reverse.0, &answer), FilterBit::node_address(sample.reverse.0.dst()));
+    let frontend = FrontendKey::new(addr("10.0.0.1"), Port::new(80), Proto::UDP);
+    let needed = [FilterBit::frontend(&frontend), FilterBit::node_address(sample.reverse.0.dst())];
+    assert_eq!(bits_of(&sample.reverse.0, &answer), needed);
+}
+
+#[test]
+fn one_direction_alone_tells_the_bits_of_both() {
+    let sample = udp(1);
+    let (key, flow) = sample.forward;
+    assert_eq!(bits_of(&key, &flow), bits_of(&sample.reverse.0, &sample.reverse.1));
 }
 
 proptest! {
