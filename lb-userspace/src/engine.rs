@@ -12,7 +12,7 @@ use lb_common::FilterBit;
 use crate::compile::compile;
 use crate::control::Snapshot;
 use crate::model::{Affected, Change, NodeFacts, ObjectName, World};
-use crate::reconcile::{Barrier, NodePath, Outcome, Reconciler, Refusal, Store};
+use crate::reconcile::{Barrier, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::ServiceTable;
 
@@ -38,6 +38,8 @@ pub struct Report {
     pub writes: usize,
     /// What could not be put in force.
     pub refusals: Vec<Refusal>,
+    /// Backends that are gone by it.
+    pub gone: Vec<GoneBackend>,
     /// From the event to the last write.
     pub took: Duration,
 }
@@ -143,6 +145,7 @@ impl<S: Store> Engine<S> {
             services,
             writes: outcome.writes,
             refusals: outcome.refusals,
+            gone: outcome.gone,
             took: began.elapsed(),
         })
     }
@@ -164,6 +167,7 @@ impl<S: Store> Engine<S> {
             let tables = self.compile(name);
             let outcome = self.reconciler.replace(name, tables);
             all.writes += outcome.writes;
+            all.gone.extend(outcome.gone);
             // What waits for room is told by each replacement: the last one knows all.
             all.refusals = outcome.refusals;
         }

@@ -8,6 +8,7 @@
 
 pub mod cli;
 pub mod compile;
+pub mod config;
 pub mod control;
 pub mod datapath;
 pub mod engine;
@@ -18,3 +19,5 @@ pub mod reconcile;
 pub mod show;
 pub mod source;
 pub mod tables;
+pub mod takeover;
+pub mod terminate;

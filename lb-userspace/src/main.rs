@@ -3,11 +3,10 @@
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
-use clap::Parser;
 use lb_userspace::cli::Cli;
 
 fn main() -> ExitCode {
-    match Cli::parse().run() {
+    match Cli::from_command_line().and_then(Cli::run) {
         Ok(code) => code,
         // Whoever reads our output has seen enough: `shunt services | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::place::{Inside, output_of};
 use crate::process::Process;
-use crate::wire::{Attempt, BindReport, Blow, HammerReport, Transport};
+use crate::wire::{Attempt, BindReport, Blow, End, HammerReport, Held, Transport};
 
 /// How long a client that is told to end may take; each of its calls has a time-out of its own.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -101,6 +101,18 @@ impl Dial {
         Ok(Hammer { process, log })
     }
 
+    /// Connects one socket, which is kept, and waits for a first answer.
+    pub fn hold(&self, place: &impl Inside) -> Result<HeldSocket> {
+        let process = Process::start(
+            format!("the client in {}", place.place().name()),
+            &mut self.command(place, "hold")?,
+        )?;
+        let (seen, line) = process.wait_for_line(0, PATIENCE, |_| true)?;
+        let held: Held = parse(&line)?;
+        let pod = held.pod.with_context(|| format!("no answer: {:?}", held.failure))?;
+        Ok(HeldSocket { process, seen, pod })
+    }
+
     fn command(&self, place: &impl Inside, what: &str) -> Result<Command> {
         let mut command = place.place().peer()?;
         command.args([what, self.transport.name()]).args(&self.targets).args(&self.options);
@@ -152,6 +164,32 @@ impl Hammer {
         let report = parse(said.lines().last().unwrap_or_default())?;
         let log = fs::read_to_string(&self.log).with_context(|| self.log.display().to_string())?;
         Ok((report, log.lines().map(parse).collect::<Result<_>>()?))
+    }
+}
+
+/// A connected socket that waits in a process of its own.
+#[derive(Debug)]
+pub struct HeldSocket {
+    process: Process,
+    seen: usize,
+    pod: String,
+}
+
+impl HeldSocket {
+    /// Who answered by it; empty for TCP.
+    pub fn pod(&self) -> &str {
+        &self.pod
+    }
+
+    /// Waits until something becomes of it.
+    pub fn end(&self) -> Result<End> {
+        parse(&self.process.wait_for_line(self.seen, PATIENCE, |_| true)?.1)
+    }
+
+    /// Asks once more by it, and gives what becomes of that.
+    pub fn ask(self) -> Result<End> {
+        let said = self.process.finish(PATIENCE)?;
+        parse(said.lines().last().unwrap_or_default())
     }
 }
 

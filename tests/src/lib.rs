@@ -29,7 +29,7 @@ mod slice;
 mod sweep;
 pub mod wire;
 
-pub use dial::{Conversation, Dial, Hammer, bind, flood, tcp, udp, udp_unconnected};
+pub use dial::{Conversation, Dial, Hammer, HeldSocket, bind, flood, tcp, udp, udp_unconnected};
 pub use network::{Network, Outside};
 pub use node::{Node, Pod};
 pub use place::{Inside, Place, probe, programs_dir};

@@ -53,6 +53,8 @@ pub fn ask_shunt(node: &Node, noun: &str) -> Result<Value> {
 pub struct Options {
     /// It finds the node's addresses by itself instead of being told.
     pub find_addresses: bool,
+    /// A command that runs it, with its arguments; by itself where there is none.
+    pub under: Vec<OsString>,
     /// Further arguments of `shunt run`.
     pub arguments: Vec<OsString>,
 }
@@ -198,13 +200,18 @@ impl Shunt {
 
 /// `shunt run` on a node, without a source.
 fn run(node: &Node, options: &Options) -> Result<Command> {
-    let mut command = node.place().command(shunt_program()?)?;
-    command.arg("run").args(["--node-name", node.place().name()]);
+    let words: Vec<OsString> = options.under.iter().cloned().chain([shunt_program()?.into()]).collect();
+    let mut command = node.place().command(&words[0])?;
+    command.args(&words[1..]).arg("run").args(["--node-name", node.place().name()]);
     command.arg("--cgroup").arg(node.cgroup()).arg("--pin-dir").arg(node.pin_dir());
     if !options.find_addresses {
         for ip in node.addresses().into_iter().chain(node.gateway_addresses()) {
             command.arg("--node-ip").arg(ip.to_string());
         }
+    }
+    // The kernel's settings are left as they are, but by a test that is about them: a flag wins.
+    for setting in ["MAX_PER_CORE", "TCP_TIMEOUT_ESTABLISHED", "TCP_TIMEOUT_CLOSE_WAIT"] {
+        command.env(format!("SHUNT_CONNTRACK_{setting}"), "0");
     }
     command.args(&options.arguments).env("NO_COLOR", "1");
     Ok(command)

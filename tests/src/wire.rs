@@ -195,6 +195,24 @@ pub struct HammerReport {
     pub by_failure: BTreeMap<String, u64>,
 }
 
+/// The beginning of a socket that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// Who answered; empty for TCP, where the question is kept unfinished.
+    pub pod: Option<String>,
+    /// Why nobody did.
+    pub failure: Option<Failure>,
+}
+
+/// What became of a socket that was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// [`monotonic`] when it did.
+    pub at_ns: u64,
+    /// `None` where something was received.
+    pub failure: Option<Failure>,
+}
+
 /// `CLOCK_MONOTONIC`, nanoseconds: one clock for every process and namespace of the machine.
 pub fn monotonic() -> u64 {
     // The clock exists on every Linux: the call has no way to fail.

@@ -9,6 +9,7 @@ mod check;
 mod ci;
 mod command;
 mod elf;
+mod image;
 mod linker;
 mod packages;
 mod run;
@@ -35,6 +36,8 @@ enum Task {
     Setup,
     /// Build the eBPF object and, around it, the static binary `shunt`
     Build,
+    /// Build, and pack the binary alone into an OCI image
+    Image,
     /// Formatting, clippy for both targets and the documentation, with warnings denied
     Check,
     /// Run the tests of one tier, or of every tier that this machine can run
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         None => Cli::command().print_long_help().map_err(Into::into),
         Some(Task::Setup) => setup::run(),
         Some(Task::Build) => build::run(setup::Purpose::Build).map(drop),
+        Some(Task::Image) => image::run(),
         Some(Task::Check) => check::run(),
         Some(Task::Test(options)) => test::run(&options),
         Some(Task::Run(options)) => run::run(&options),

@@ -28,11 +28,16 @@ pub(crate) const TOOLS: &[Need] = &[
     Need::program("dig", "dnsutils"),
     Need::program("ethtool", "ethtool"),
     Need::program("ip", "iproute2"),
+    Need::program("iptables-nft", "iptables"),
     Need::program("iperf3", "iperf3"),
     Need::program("nc", "netcat-openbsd"),
+    Need::program("nft", "nftables"),
     Need::program("ping", "iputils-ping"),
     Need::program("tcpdump", "tcpdump"),
 ];
+
+/// Making an image.
+pub(crate) const IMAGE: &[Need] = &[Need::program("buildah", "buildah")];
 
 /// One Debian package, and the program or file by which it is known to be there. Another
 /// distribution may bring the same under another name; then the package isn't missed.

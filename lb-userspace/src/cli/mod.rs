@@ -3,19 +3,23 @@
 mod check;
 mod cleanup;
 mod collect;
+mod config;
 mod flows;
 mod logging;
+mod node;
 mod packets;
 mod run;
 mod services;
 mod source;
+mod span;
 mod status;
+mod takeover;
 
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ipnet::IpNet;
 
 use crate::explain;
@@ -44,6 +48,7 @@ enum Command {
     Status(status::Args),
     Flows(flows::Args),
     Explain(Box<explain::cli::Args>),
+    Takeover(takeover::Args),
     Cleanup(cleanup::Args),
     /// Print a completion script for a shell.
     ///
@@ -97,6 +102,21 @@ impl Allocation {
 }
 
 impl Cli {
+    /// What the command line says, with what a file that it names says for defaults. A command line that makes
+    /// no sense ends the process with a word about it.
+    ///
+    /// # Errors
+    ///
+    /// Where the file makes no sense.
+    pub fn from_command_line() -> anyhow::Result<Self> {
+        let command = Self::command();
+        let mut matches = command.clone().get_matches();
+        if let Some(command) = config::matches(&command, &matches)? {
+            matches = command.get_matches();
+        }
+        Ok(Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+    }
+
     /// Does what the command line says.
     ///
     /// # Errors
@@ -110,6 +130,7 @@ impl Cli {
             Command::Flows(args) => flows::run(&args, &mut io::stdout().lock()),
             Command::Status(args) => status::run(&args, &mut io::stdout().lock()),
             Command::Explain(args) => explain::cli::run(&args),
+            Command::Takeover(args) => takeover::run(&args, &mut io::stdout().lock()),
             Command::Cleanup(args) => cleanup::run(&args),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "shunt", &mut io::stdout());

@@ -14,10 +14,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::collect::Collecting;
+use super::config::ConfigFile;
 use super::logging::Logging;
+use super::node::NodeOptions;
 use super::packets::{Devices, PacketPath};
 use super::source::SourceArgs;
-use super::{Allocation, PinDir};
+use super::{Allocation, PinDir, takeover};
 use crate::control::{self, Control};
 use crate::datapath::{self, Datapath, FlowTables, KernelStore, Pins};
 use crate::engine::{Engine, Event, Report};
@@ -26,6 +28,7 @@ use crate::node;
 use crate::node::links::Link;
 use crate::reconcile::{Reconciler, Refusal};
 use crate::source::{Problem, SourceEvent};
+use crate::terminate::Terminator;
 
 /// Serve Services on this machine.
 ///
@@ -35,10 +38,13 @@ use crate::source::{Problem, SourceEvent};
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
+    config: ConfigFile,
+
+    #[command(flatten)]
     source: SourceArgs,
 
     /// Name of this node, as Pods and EndpointSlices name it [default: the host name]
-    #[arg(long, env = "SHUNT_NODE_NAME", value_name = "NAME")]
+    #[arg(long, env = "SHUNT_NODE_NAME", value_name = "NAME", visible_alias = "hostname-override")]
     node_name: Option<String>,
 
     /// An address of this node; node ports answer on it. Repeat it for more, the primary one of each family
@@ -65,6 +71,9 @@ pub(super) struct Args {
     packets: PacketPath,
 
     #[command(flatten)]
+    node: NodeOptions,
+
+    #[command(flatten)]
     logging: Logging,
 }
 
@@ -73,6 +82,7 @@ const IDLE: Duration = Duration::from_millis(200);
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
+    args.config.tell()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -95,6 +105,8 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
         adopted_maps,
         "programs attached"
     );
+    args.node.settle(&options.pin_dir);
+    std::thread::spawn(takeover::notice);
     let facts = NodeFacts {
         name: node_name,
         addresses: args.node_ips.clone(),
@@ -111,7 +123,9 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     if takes_service_cidrs {
         devices.path.service_cidrs = vec![];
     }
-    let flows = FlowTables::open(&Pins::in_directory(&options.pin_dir))?;
+    let pins = Pins::in_directory(&options.pin_dir);
+    let terminator = args.node.terminator(&options.cgroup, &pins)?;
+    let flows = FlowTables::open(&pins)?;
     let flows = Collecting::begin(flows).context("cannot start a thread")?;
     let (link_sender, links) = mpsc::channel(4);
     node::links::watch(link_sender).await?;
@@ -122,7 +136,8 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     }
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
-    let inputs = Inputs { links, node: node_events, events, flows, source, control, takes_service_cidrs };
+    let inputs =
+        Inputs { links, node: node_events, events, flows, terminator, source, control, takes_service_cidrs };
     let result = turn(engine, devices, inputs).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
@@ -143,6 +158,7 @@ struct Inputs {
     node: mpsc::Receiver<Event>,
     events: mpsc::Receiver<SourceEvent>,
     flows: Collecting,
+    terminator: Terminator,
     control: Option<Control>,
     source: JoinHandle<anyhow::Result<()>>,
     /// Where ClusterIPs are from is what the source says.
@@ -155,8 +171,16 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs { mut links, mut node, mut events, mut flows, mut control, mut source, takes_service_cidrs } =
-        inputs;
+    let Inputs {
+        mut links,
+        mut node,
+        mut events,
+        mut flows,
+        terminator,
+        mut control,
+        mut source,
+        takes_service_cidrs,
+    } = inputs;
     let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -206,6 +230,7 @@ async fn turn(
         }
         let was_synced = engine.is_synced();
         if let Some(report) = engine.handle(event) {
+            terminator.tell(&report.gone);
             tell(&report);
         }
         if engine.is_synced() && !was_synced {

@@ -10,6 +10,7 @@ mod array;
 mod attach;
 mod batch;
 mod devices;
+mod dialled;
 mod error;
 mod fill;
 mod flows;
@@ -20,6 +21,7 @@ mod sys;
 mod verify;
 
 pub use devices::{DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, remove_filters};
+pub use dialled::DialledSockets;
 pub use error::DatapathError;
 pub use fill::{Fill, fills};
 pub use flows::{Alarm, Collected, Collector, Exhausted, FlowPair, FlowTables, flow_pairs};

@@ -5,6 +5,7 @@ pub mod devices;
 pub mod links;
 pub mod path;
 pub mod ports;
+pub mod sysctls;
 
 use rustix::system::uname;
 

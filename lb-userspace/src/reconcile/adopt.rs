@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::{Backend, BackendFlags, BackendId, Service, ServiceId, ServiceLabel};
+use lb_common::{Backend, BackendFlags, BackendId, Proto, Service, ServiceId, ServiceLabel};
 
 use super::filter::Filter;
 use super::ids::{Ids, Runs};
 use super::ranges::Ranges;
 use super::state::{Group, State, run};
-use super::{Capacity, Observed};
+use super::{Capacity, GoneBackend, Observed};
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey};
 
@@ -29,6 +29,7 @@ impl State {
                 capacity.backends,
                 backends.iter().filter(|(_, backend)| !backend.is_free()).map(|(id, _)| id.number()),
             ),
+            gone: Vec::new(),
             generations: backends.iter().map(|(id, backend)| (id.number(), backend.generation())).collect(),
             runs: Runs::new(capacity.slots, std::iter::empty()),
             next_epoch,
@@ -48,7 +49,8 @@ impl State {
         for (id, service) in &services {
             match labels.get(id).and_then(|label| Some((service_key(label)?, label))) {
                 Some((key, label)) if !state.groups.contains_key(&key) => {
-                    let backends = state.adopt_backends(of_service.remove(id).unwrap_or_default());
+                    let backends =
+                        state.adopt_backends(of_service.remove(id).unwrap_or_default(), label.proto());
                     for (_, backend) in backends.values() {
                         state.filter.own_backend(backend, label.proto());
                     }
@@ -74,8 +76,10 @@ impl State {
             }
         }
         state.runs = Runs::new(capacity.slots, runs.into_iter());
-        for (id, _) in of_service.into_values().flatten() {
+        for (id, backend) in of_service.into_values().flatten() {
             state.backend_ids.rest(id.number());
+            // Whose it was nobody knows any more; to look for sockets that it has not costs little.
+            state.gone.push(GoneBackend { id, backend, proto: Proto::UDP });
         }
         state.unsettled_labels = labels
             .keys()
@@ -89,12 +93,15 @@ impl State {
     fn adopt_backends(
         &mut self,
         found: Vec<(BackendId, Backend)>,
+        proto: Proto,
     ) -> BTreeMap<BackendKey, (BackendId, Backend)> {
         let mut backends = BTreeMap::new();
         for (id, backend) in found {
             let key = BackendKey { addr: backend.addr(), port: backend.port() };
             if backend.flags().has(BackendFlags::GONE) || backends.contains_key(&key) {
                 self.backend_ids.rest(id.number());
+                // The run before may have ended before it could tell.
+                self.gone.push(GoneBackend { id, backend, proto });
             } else {
                 backends.insert(key, (id, backend));
             }

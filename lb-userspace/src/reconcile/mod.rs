@@ -24,7 +24,7 @@ mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use op::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
+pub use op::{Barrier, Capacity, GoneBackend, Observed, Op, Range, Store, StoreError};
 pub use packets::NodePath;
 pub(crate) use state::chain;
 pub use state::{Outcome, Reconciler, Refusal};

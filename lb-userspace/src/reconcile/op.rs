@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 use lb_common::{
-    Addr, Backend, BackendId, FilterBit, Frontend, FrontendKey, NodeConfig, RangeKey, RangeSet, Service,
-    ServiceId, ServiceLabel,
+    Addr, Backend, BackendId, FilterBit, Frontend, FrontendKey, NodeConfig, Proto, RangeKey, RangeSet,
+    Service, ServiceId, ServiceLabel,
 };
 
 /// One write to one map. Carried out twice, it is as if once.
@@ -35,6 +35,17 @@ pub enum Op {
     RemoveRange(Range),
     /// `NODE`
     PutNode(NodeConfig),
+}
+
+/// A backend that nothing chooses any more: no flow goes on to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GoneBackend {
+    /// Its id, which rests now.
+    pub id: BackendId,
+    /// As it was; its generation tells it from the next owner of the id.
+    pub backend: Backend,
+    /// Of the Service port it was for.
+    pub proto: Proto,
 }
 
 /// A network in a set of networks.

@@ -8,11 +8,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lb_common::{Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Service, ServiceId};
+use lb_common::{Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Proto, Service, ServiceId};
 
-use super::Op;
 use super::build::{flags, label, members, ranges, write_build};
 use super::state::{Group, State, run};
+use super::{GoneBackend, Op};
 use crate::compile::claims::{Claim, winner};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
 
@@ -214,15 +214,16 @@ impl State {
                     phases.dismantle.push(Op::PutBackend(*id, *after));
                 }
                 Some(_) => {}
-                None => self.retire(*id, backend, phases),
+                None => self.retire(*id, backend, old.label.proto(), phases),
             }
         }
     }
 
-    fn retire(&mut self, id: BackendId, backend: &Backend, phases: &mut Phases) {
+    fn retire(&mut self, id: BackendId, backend: &Backend, proto: Proto, phases: &mut Phases) {
         let gone = backend.with_flags(BackendFlags::GONE);
         phases.dismantle.push(Op::PutBackend(id, gone));
         self.backend_ids.rest(id.number());
+        self.gone.push(GoneBackend { id, backend: *backend, proto });
     }
 
     fn remove(&mut self, key: &ServiceKey, phases: &mut Phases, touched: &mut BTreeSet<FrontendKey>) {
@@ -235,7 +236,7 @@ impl State {
         }
         for (id, backend) in group.backends.values() {
             self.filter.disown_backend(backend, group.label.proto());
-            self.retire(*id, backend, phases);
+            self.retire(*id, backend, group.label.proto(), phases);
         }
         self.ranges.change(&group.ranges, &BTreeSet::new());
         self.runs.rest(run(group.service.cluster()));

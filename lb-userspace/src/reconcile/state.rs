@@ -9,7 +9,7 @@ use super::ids::{Ids, Run, Runs};
 use super::packets::NodePath;
 use super::plan::Planned;
 use super::ranges::Ranges;
-use super::{Barrier, Op, Range, Store, StoreError};
+use super::{Barrier, GoneBackend, Op, Range, Store, StoreError};
 use crate::compile::claims::Claim;
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
@@ -46,6 +46,8 @@ pub struct Outcome {
     pub writes: usize,
     /// What could not be put in force; it is tried again with every update.
     pub refusals: Vec<Refusal>,
+    /// Backends that are gone by it.
+    pub gone: Vec<GoneBackend>,
 }
 
 /// Bookkeeping of the maps.
@@ -58,6 +60,8 @@ pub(super) struct State {
     pub(super) installed: BTreeMap<FrontendKey, Frontend>,
     pub(super) service_ids: Ids,
     pub(super) backend_ids: Ids,
+    /// Backends that were retired and not told yet.
+    pub(super) gone: Vec<GoneBackend>,
     /// The generation of each backend id that was in use before.
     pub(super) generations: BTreeMap<u32, u32>,
     pub(super) runs: Runs,
@@ -190,6 +194,7 @@ impl<S: Store> Reconciler<S> {
             outcome.refusals.push(Refusal { service: Some(table.key.clone()), message });
             self.waiting.insert(table.key.clone(), table);
         }
+        outcome.gone = std::mem::take(&mut self.state.gone);
         outcome
     }
 

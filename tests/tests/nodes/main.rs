@@ -21,4 +21,7 @@ mod policy;
 mod refusals;
 mod restart;
 mod scene;
+mod settings;
 mod spread;
+mod takeover;
+mod terminate;

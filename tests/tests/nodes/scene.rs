@@ -64,6 +64,12 @@ impl Scene {
         self.shunt.remove("Pod", names).unwrap_or_else(|error| panic!("{error:#}"));
     }
 
+    /// A client that no hook of the node sees, beside it.
+    #[track_caller]
+    pub(crate) fn outside(&self, name: &str) -> lb_tests::Outside {
+        self.network.outside(name).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
     /// Makes these Pods part of the cluster again.
     #[track_caller]
     pub(crate) fn restore_pods(&self, names: &[&str]) {

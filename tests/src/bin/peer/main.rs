@@ -7,6 +7,7 @@ mod dns;
 mod enter;
 mod flood;
 mod hammer;
+mod hold;
 mod probe;
 mod serve;
 mod socket;
@@ -37,6 +38,8 @@ enum Command {
     Probe(probe::Prober),
     /// Dials without pause until its standard input ends, then prints a summary
     Hammer(hammer::Hammer),
+    /// Keeps a connected socket, and prints what becomes of it
+    Hold(hold::Hold),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -48,5 +51,6 @@ fn main() -> anyhow::Result<()> {
         Command::Flood(flood) => flood.run(),
         Command::Probe(prober) => prober.run(),
         Command::Hammer(hammer) => hammer.run(),
+        Command::Hold(hold) => hold.run(),
     }
 }
