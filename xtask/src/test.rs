@@ -36,6 +36,8 @@ enum Tier {
     Packets,
     /// Real sockets in network namespaces
     Nodes,
+    /// A cluster followed by watches of its API, which fails when told to
+    Cluster,
     /// Restart, upgrade, faults
     Lifecycle,
 }
@@ -95,6 +97,7 @@ impl Tier {
             Self::Verifier => "verifier",
             Self::Packets => "packets",
             Self::Nodes => "nodes",
+            Self::Cluster => "cluster",
             Self::Lifecycle => "lifecycle",
         }
     }
@@ -115,7 +118,7 @@ impl Tier {
     /// whole machine.
     fn threads(self) -> &'static str {
         match self {
-            Self::Pure | Self::Verifier | Self::Packets | Self::Nodes => "2",
+            Self::Pure | Self::Verifier | Self::Packets | Self::Nodes | Self::Cluster => "2",
             Self::Lifecycle => "1",
         }
     }

@@ -1,5 +1,6 @@
 //! Much data, large datagrams, and real programs.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use lb_tests::manifest::Service;
@@ -114,26 +115,59 @@ fn names_are_resolved_by_both_transports() {
     }
 }
 
-#[test]
-fn iperf_runs_both_ways_to_both_nodes() {
-    let edge = both();
-    let servers = [&edge.here, &edge.there].map(|pod| {
+/// An iperf3 server in each pod.
+#[track_caller]
+fn iperf_servers(edge: &Edge) -> [Process; 2] {
+    [&edge.here, &edge.there].map(|pod| {
         let mut command = pod.place().command("iperf3").expect("a command");
         let process = Process::start("iperf3", command.args(["-s", "--forceflush"])).expect("a server");
         let listens = |line: &str| line.contains("Server listening");
         process.wait_for_line(0, Duration::from_secs(5), listens).expect("a listening server");
         process
-    });
+    })
+}
+
+/// What an iperf3 client says of a second; `way` is "-R" for data from the pod.
+#[track_caller]
+fn iperf(edge: &Edge, ip: IpAddr, port: u16, way: &str) -> serde_json::Value {
+    let line = format!("iperf3 -c {ip} -p {port} -t 1 -J {way}");
+    let said: serde_json::Value = serde_json::from_str(&edge.shell(&line)).expect("JSON");
+    let received = said["end"]["sum_received"]["bytes"].as_u64().unwrap_or_default();
+    println!("{line}: {} Mbit/s", received * 8 / 1_000_000);
+    assert!(received > 10_000_000, "{line}: {said}");
+    said
+}
+
+#[test]
+fn iperf_runs_both_ways_to_both_nodes() {
+    let edge = both();
+    let servers = iperf_servers(&edge);
     for port in [31_201, 31_202] {
         for ip in edge.node.addresses() {
             for way in ["", "-R"] {
-                let line = format!("iperf3 -c {ip} -p {port} -t 1 -J {way}");
-                let said: serde_json::Value = serde_json::from_str(&edge.shell(&line)).expect("JSON");
-                let received = said["end"]["sum_received"]["bytes"].as_u64().unwrap_or_default();
-                println!("{line}: {} Mbit/s", received * 8 / 1_000_000);
-                assert!(received > 10_000_000, "{line}: {said}");
+                iperf(&edge, ip, port, way);
             }
         }
+    }
+    drop(servers);
+}
+
+#[test]
+fn a_client_finds_out_what_a_narrow_way_behind_the_service_takes() {
+    let edge = both();
+    let servers = iperf_servers(&edge);
+    // Narrower than the client's own way; locked, for an MTU that isn't is not one for what is forwarded.
+    edge.node
+        .ip(&[
+            format!("route replace 10.244.2.0/24 via {} mtu lock 1300", edge.other.v4()),
+            format!("route replace fd00:10:244:2::/64 via {} mtu lock 1300", edge.other.v6()),
+        ])
+        .expect("routes");
+    for ip in edge.node.addresses() {
+        iperf(&edge, ip, 31_202, "");
+        // The client's stack has been told, by the node, and remembers it for the address that it dialled.
+        let route = edge.shell(&format!("ip route get {ip}"));
+        assert!(route.contains("mtu 1300"), "{route}");
     }
     drop(servers);
 }
