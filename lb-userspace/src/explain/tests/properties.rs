@@ -55,7 +55,9 @@ proptest! {
         prop_assert!(answer.endpoints.iter().all(|one| backends.contains(one)));
         let own_host = lb_common::Addr::from(question.dst).is_own_host();
         let key = lb_common::FrontendKey::new(question.dst.into(), lb_common::Port::new(dport), proto);
-        let claimed = tables.iter().any(|table| table.frontends.contains_key(&key));
+        // A guard that only answers pings decides nothing.
+        let decides = |flags: &lb_common::FrontendFlags| !flags.has(lb_common::FrontendFlags::PING_ONLY);
+        let claimed = tables.iter().any(|table| table.frontends.get(&key).is_some_and(decides));
         if claimed && !own_host {
             prop_assert!(answer.verdict != Verdict::Pass, "{:?}", answer);
         }
