@@ -25,7 +25,7 @@ pub struct HealthCheck {
 /// Addresses are those that the node has now; kube-proxy keeps those that it found when it started.
 pub fn health_checks(world: &World, node: &NodeFacts) -> BTreeMap<CheckKey, HealthCheck> {
     let mut checks = BTreeMap::new();
-    for (service, port) in world.services().filter_map(|service| Some((service, port(service)?))) {
+    for (service, port) in world.services().filter_map(|service| Some((service, check_port(service)?))) {
         for family in Family::ALL.into_iter().filter(|family| service.cluster_ip(*family).is_some()) {
             let addresses = addresses(node, family, port);
             if addresses.is_empty() {
@@ -39,7 +39,7 @@ pub fn health_checks(world: &World, node: &NodeFacts) -> BTreeMap<CheckKey, Heal
 }
 
 /// HCN-01
-fn port(service: &Service) -> Option<u16> {
+fn check_port(service: &Service) -> Option<u16> {
     let needs_one =
         service.kind == ServiceType::LoadBalancer && service.external_policy == TrafficPolicy::Local;
     service.health_check_node_port.filter(|port| needs_one && *port != 0)
@@ -71,3 +71,6 @@ fn local_endpoints(world: &World, service: &Service, family: Family, node: &Node
         .filter(|endpoint| endpoint.ready && endpoint.node.as_deref() == Some(node.name.as_str()));
     ready.map(|endpoint| endpoint.address).collect::<BTreeSet<_>>().len()
 }
+
+#[cfg(test)]
+mod tests;
