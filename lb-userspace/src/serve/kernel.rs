@@ -13,6 +13,9 @@ use super::names;
 use crate::datapath::{self, DatapathError, Fill, KernelStore, Pins};
 use crate::show::counters::describe;
 
+/// How often each thing counted has happened, and the fill of each map.
+type Read = (Vec<(Counter, u64)>, Vec<Fill>);
+
 /// Counters of the programs, and how full the maps are.
 #[derive(Debug)]
 pub struct KernelFigures {
@@ -25,7 +28,7 @@ impl KernelFigures {
         Self { pins }
     }
 
-    fn read(&self) -> Result<(Vec<(Counter, u64)>, Vec<Fill>), DatapathError> {
+    fn read(&self) -> Result<Read, DatapathError> {
         let store = KernelStore::open(&self.pins)?;
         Ok((store.counters()?, datapath::fills(&self.pins, &store)?))
     }
