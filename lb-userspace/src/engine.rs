@@ -77,6 +77,16 @@ impl<S: Store> Engine<S> {
         self.synced
     }
 
+    /// What the sources have said.
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// What is known of this node.
+    pub fn node(&self) -> &NodeFacts {
+        &self.node
+    }
+
     /// Whether there is something to tidy up when nothing else is to be done.
     pub fn wants_settling(&self) -> bool {
         !self.settling && self.reconciler.has_resting()

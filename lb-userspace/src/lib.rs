@@ -16,6 +16,7 @@ pub mod explain;
 pub mod model;
 pub mod node;
 pub mod reconcile;
+pub mod serve;
 pub mod show;
 pub mod source;
 pub mod tables;

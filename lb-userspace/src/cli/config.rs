@@ -116,7 +116,7 @@ mod tests {
             })
             .filter(|flag| !run.get_arguments().any(|arg| arg.get_long() == Some(*flag)))
             .collect();
-        let of_cluster = ["healthz-bind-address", "metrics-bind-address", "kubeconfig", "min-sync-period"];
+        let of_cluster = ["kubeconfig", "min-sync-period"];
         assert!(missing.iter().all(|flag| of_cluster.contains(flag)), "{missing:?}");
     }
 

@@ -9,6 +9,7 @@ mod logging;
 mod node;
 mod packets;
 mod run;
+mod serve;
 mod services;
 mod source;
 mod span;

@@ -18,6 +18,7 @@ use super::config::ConfigFile;
 use super::logging::Logging;
 use super::node::NodeOptions;
 use super::packets::{Devices, PacketPath};
+use super::serve::ServeOptions;
 use super::source::SourceArgs;
 use super::{Allocation, PinDir, takeover};
 use crate::control::{self, Control};
@@ -27,6 +28,7 @@ use crate::model::NodeFacts;
 use crate::node;
 use crate::node::links::Link;
 use crate::reconcile::{Reconciler, Refusal};
+use crate::serve::Publisher;
 use crate::source::{Problem, SourceEvent};
 use crate::terminate::Terminator;
 
@@ -72,6 +74,9 @@ pub(super) struct Args {
 
     #[command(flatten)]
     node: NodeOptions,
+
+    #[command(flatten)]
+    serve: ServeOptions,
 
     #[command(flatten)]
     logging: Logging,
@@ -134,10 +139,20 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     if args.node_ips.is_empty() {
         node::addresses::watch(node_sender.clone()).await?;
     }
+    let publisher = args.serve.start(&pins, source.knows_service_cidrs())?;
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
-    let inputs =
-        Inputs { links, node: node_events, events, flows, terminator, source, control, takes_service_cidrs };
+    let inputs = Inputs {
+        links,
+        node: node_events,
+        events,
+        flows,
+        terminator,
+        publisher,
+        source,
+        control,
+        takes_service_cidrs,
+    };
     let result = turn(engine, devices, inputs).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
@@ -159,6 +174,7 @@ struct Inputs {
     events: mpsc::Receiver<SourceEvent>,
     flows: Collecting,
     terminator: Terminator,
+    publisher: Publisher,
     control: Option<Control>,
     source: JoinHandle<anyhow::Result<()>>,
     /// Where ClusterIPs are from is what the source says.
@@ -177,6 +193,7 @@ async fn turn(
         mut events,
         mut flows,
         terminator,
+        publisher,
         mut control,
         mut source,
         takes_service_cidrs,
@@ -229,7 +246,10 @@ async fn turn(
             }
         }
         let was_synced = engine.is_synced();
-        if let Some(report) = engine.handle(event) {
+        publisher.begin(&event);
+        let report = engine.handle(event);
+        publisher.end(&engine, report.as_ref());
+        if let Some(report) = report {
             terminator.tell(&report.gone);
             tell(&report);
         }

@@ -15,4 +15,6 @@ pub enum Change {
     SliceGone(ObjectName),
     /// The zone of this node is this now (TOPO-06).
     Zone(Option<String>),
+    /// This node is there, and about to go away or not (HLZ-04).
+    NodeLeaving(bool),
 }

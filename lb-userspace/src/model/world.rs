@@ -12,6 +12,7 @@ pub struct World {
     /// Names of the slices of each Service, whether it exists or not.
     slices_of: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     zone: Option<String>,
+    is_node_leaving: Option<bool>,
 }
 
 /// What must be compiled anew after a change.
@@ -63,6 +64,10 @@ impl World {
                 }
                 None => Affected::Nothing,
             },
+            Change::NodeLeaving(is_leaving) => {
+                self.is_node_leaving = Some(is_leaving);
+                Affected::Nothing
+            }
             Change::Zone(zone) if zone == self.zone => Affected::Nothing,
             Change::Zone(zone) => {
                 self.zone = zone;
@@ -94,6 +99,11 @@ impl World {
     /// The zone of this node, where a source knows it.
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
+    }
+
+    /// Whether this node is about to go away (HLZ-04); `None` where no source has seen it.
+    pub fn is_node_leaving(&self) -> Option<bool> {
+        self.is_node_leaving
     }
 
     fn unlink(&mut self, service: &ObjectName, slice: &ObjectName) {

@@ -16,7 +16,7 @@ pub(super) fn table(counters: &[(Counter, u64)], all: bool) -> Option<Table> {
 }
 
 /// What becomes of what is counted, in a word, and what it is.
-const fn describe(counter: Counter) -> (&'static str, &'static str) {
+pub(crate) const fn describe(counter: Counter) -> (&'static str, &'static str) {
     const SERVED: &str = "served";
     const ANSWERED: &str = "answered";
     const REFUSED: &str = "refused";

@@ -1,6 +1,6 @@
 //! What people see: tables and JSON of what is in the maps, printed by the CLI and by failing tests alike.
 
-mod counters;
+pub(crate) mod counters;
 mod flows;
 mod services;
 mod status;

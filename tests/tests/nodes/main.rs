@@ -14,6 +14,7 @@ mod demo;
 mod devices;
 mod families;
 mod harness;
+mod health;
 mod manifests;
 mod node_port;
 mod outside;

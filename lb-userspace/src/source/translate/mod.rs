@@ -26,6 +26,9 @@ pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Label of a node that says where it is (TOPO-01).
 pub const ZONE: &str = "topology.kubernetes.io/zone";
 
+/// Taint of a node that the cluster autoscaler takes out, whatever its effect (HLZ-04).
+pub const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
+
 /// A field left out because of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ignored {
@@ -74,6 +77,12 @@ impl Skipped {
 /// The zone a node is in (TOPO-01).
 pub fn zone(node: &Node) -> Option<String> {
     label(&node.metadata, ZONE).filter(|zone| !zone.is_empty()).map(str::to_owned)
+}
+
+/// Whether a node is about to go away: it is being deleted, or an autoscaler will take it out (HLZ-04).
+pub fn is_leaving(node: &Node) -> bool {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    node.metadata.deletion_timestamp.is_some() || taints.iter().any(|taint| taint.key == TO_BE_DELETED)
 }
 
 /// The name of a namespaced object.

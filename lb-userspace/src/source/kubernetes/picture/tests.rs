@@ -126,3 +126,22 @@ fn trouble_is_a_problem_as_long_as_it_lasts() {
     assert_eq!(take(&mut picture, &mut world).unwrap().problems, []);
     assert!(!picture.has_news());
 }
+
+#[test]
+fn hlz_04_a_node_is_told_to_leave_by_its_taint_and_is_as_it_was_when_it_is_no_more() {
+    let (mut picture, mut world) = told(&["a"]);
+    let node = |taint: &str| {
+        let spec = json!({"taints": [{"key": taint, "effect": "NoSchedule"}]});
+        let node = json!({"metadata": {"name": "n1"}, "spec": spec});
+        Box::new(serde_json::from_value::<Seen<Node>>(node).unwrap())
+    };
+    let mut hear = |news| {
+        picture.hear(Heard::Node(news));
+        take(&mut picture, &mut world);
+        world.is_node_leaving()
+    };
+    assert_eq!(hear(News::Listed), None);
+    assert_eq!(hear(News::Is(node("another"))), Some(false));
+    assert_eq!(hear(News::Is(node(translate::TO_BE_DELETED))), Some(true));
+    assert_eq!(hear(News::Gone(node("another"))), Some(true));
+}

@@ -1,0 +1,75 @@
+//! Sockets that listen.
+
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use axum::Router;
+use rustix::net::sockopt::set_ipv6_v6only;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::time::sleep;
+
+/// After a port could not be listened on (HLZ-06).
+pub(super) const RETRY: Duration = Duration::from_secs(5);
+const BACKLOG: u32 = 128;
+
+/// A server that is there as long as the instance is.
+pub(super) struct Server {
+    /// The flag that says where.
+    pub(super) flag: &'static str,
+    /// Where. The unspecified IPv4 address is every address of both families, as in Go (HLZ-01).
+    pub(super) address: SocketAddr,
+    /// What it answers.
+    pub(super) router: Router,
+}
+
+/// Serves, as soon as the port can be had.
+pub(super) async fn keep_serving(server: Server) {
+    let Server { flag, address, router } = server;
+    let mut is_told = false;
+    let listener = loop {
+        match of_both_families(address) {
+            Ok(listener) => break listener,
+            Err(error) if !is_told => {
+                is_told = true;
+                tracing::error!(
+                    "cannot listen on {address}: {error}; end what has that port (a kube-proxy?) or name \
+                     another by --{flag}, \"\" for none; it is tried again every {RETRY:?}"
+                );
+            }
+            Err(_) => {}
+        }
+        sleep(RETRY).await;
+    };
+    tracing::info!("listening on {address} (--{flag})");
+    // It ends only with the runtime.
+    let _end = axum::serve(listener, router).await;
+}
+
+fn of_both_families(address: SocketAddr) -> io::Result<TcpListener> {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => {
+            let both = SocketAddr::from((Ipv6Addr::UNSPECIFIED, v4.port()));
+            match listen(both, false) {
+                // A node may have no IPv6.
+                Err(error) if error.kind() != io::ErrorKind::AddrInUse => listen(address, false),
+                listener => listener,
+            }
+        }
+        _ => listen(address, true),
+    }
+}
+
+/// A socket that listens on an address; of IPv6 for that family alone or for both.
+pub(super) fn listen(address: SocketAddr, one_family: bool) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        let socket = TcpSocket::new_v6()?;
+        set_ipv6_v6only(&socket, one_family)?;
+        socket
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}

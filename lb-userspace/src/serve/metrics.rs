@@ -1,0 +1,199 @@
+//! What is told of the instance in OpenMetrics: kube-proxy's names where the meaning is the same (§1.9), our
+//! own for the rest.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::SystemTime;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::engine::{Event, Report};
+use crate::model::{Change, World};
+
+type Seconds = Gauge<f64, AtomicU64>;
+type ByCode = Family<[(&'static str, String); 1], Counter>;
+
+/// Names of metrics with what each means. A counter has `_total` after its name where it is read.
+pub mod names {
+    /// A name, and what it means.
+    pub type Named = (&'static str, &'static str);
+
+    pub(in super::super) const DURATION: Named =
+        ("kubeproxy_sync_proxy_rules_duration_seconds", "How long a change took to be put in force");
+    pub(in super::super) const LAST: Named =
+        ("kubeproxy_sync_proxy_rules_last_timestamp_seconds", "When a change was last handled in full");
+    pub(in super::super) const LAST_QUEUED: Named =
+        ("kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds", "When a change was last heard of");
+    pub(in super::super) const SERVICE_CHANGES: Named =
+        ("kubeproxy_sync_proxy_rules_service_changes", "Services that were new, different or gone");
+    pub(in super::super) const ENDPOINT_CHANGES: Named =
+        ("kubeproxy_sync_proxy_rules_endpoint_changes", "EndpointSlices that were new, different or gone");
+    pub(in super::super) const HEALTHZ: Named =
+        ("kubeproxy_proxy_healthz", "Answers of /healthz, by HTTP status");
+    pub(in super::super) const LIVEZ: Named = ("kubeproxy_proxy_livez", "Answers of /livez, by HTTP status");
+    pub(in super::super) const SERVICES: Named = ("shunt_services", "Services known");
+    pub(in super::super) const SLICES: Named = ("shunt_endpoint_slices", "EndpointSlices known");
+    pub(in super::super) const WRITES: Named = ("shunt_map_writes", "Writes to maps by the controller");
+    pub(in super::super) const REFUSED: Named =
+        ("shunt_refused", "Service ports and leftovers that could not be put in force, now");
+    pub(in super::super) const PROBLEMS: Named =
+        ("shunt_problems", "Objects, files or kinds that can't be read, now");
+    pub(in super::super) const CHECK_PORTS: Named =
+        ("shunt_health_check_node_ports", "Health-check node ports, by whether they listen");
+    pub(in super::super) const DATAPATH: Named =
+        ("shunt_datapath", "What the programs did since the maps were made, by what became of it");
+    pub(in super::super) const MAP_ENTRIES: Named = ("shunt_map_entries", "Entries of a map");
+    pub(in super::super) const MAP_CAPACITY: Named = ("shunt_map_capacity", "Entries of a map at most");
+
+    /// All of them.
+    pub const ALL: [Named; 16] = [
+        DURATION,
+        LAST,
+        LAST_QUEUED,
+        SERVICE_CHANGES,
+        ENDPOINT_CHANGES,
+        HEALTHZ,
+        LIVEZ,
+        SERVICES,
+        SLICES,
+        WRITES,
+        REFUSED,
+        PROBLEMS,
+        CHECK_PORTS,
+        DATAPATH,
+        MAP_ENTRIES,
+        MAP_CAPACITY,
+    ];
+}
+
+/// Which probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Probe {
+    Healthz,
+    Livez,
+}
+
+/// The metrics of an instance; clones are the same metrics.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    duration: Histogram,
+    last: Seconds,
+    last_queued: Seconds,
+    service_changes: Counter,
+    endpoint_changes: Counter,
+    healthz: ByCode,
+    livez: ByCode,
+    services: Gauge,
+    slices: Gauge,
+    writes: Counter,
+    refused: Gauge,
+    problems: Gauge,
+    check_ports: Family<[(&'static str, &'static str); 1], Gauge>,
+}
+
+impl Metrics {
+    /// All at zero; `kernel` is read at each scrape.
+    pub fn new(kernel: impl Collector) -> Self {
+        let mut registry = Registry::default();
+        // kube-proxy's buckets: 1 ms to 16 s.
+        let duration = Histogram::new(exponential_buckets(0.001, 2.0, 15));
+        registry.register(names::DURATION.0, names::DURATION.1, duration.clone());
+        let mut metrics = Self {
+            duration,
+            last: registered(&mut registry, names::LAST),
+            last_queued: registered(&mut registry, names::LAST_QUEUED),
+            service_changes: registered(&mut registry, names::SERVICE_CHANGES),
+            endpoint_changes: registered(&mut registry, names::ENDPOINT_CHANGES),
+            healthz: registered(&mut registry, names::HEALTHZ),
+            livez: registered(&mut registry, names::LIVEZ),
+            services: registered(&mut registry, names::SERVICES),
+            slices: registered(&mut registry, names::SLICES),
+            writes: registered(&mut registry, names::WRITES),
+            refused: registered(&mut registry, names::REFUSED),
+            problems: registered(&mut registry, names::PROBLEMS),
+            check_ports: registered(&mut registry, names::CHECK_PORTS),
+            registry: Arc::default(),
+        };
+        registry.register_collector(Box::new(kernel));
+        metrics.registry = Arc::new(registry);
+        metrics
+    }
+
+    /// All of them as text.
+    ///
+    /// # Errors
+    ///
+    /// None that is known of.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    pub(super) fn count_queued(&self, event: &Event) {
+        if *event != Event::Settled {
+            self.last_queued.set(now());
+        }
+        let Event::Source(event) = event else { return };
+        self.problems.set(count(event.problems.len()));
+        for change in &event.changes {
+            match change {
+                Change::Service(_) | Change::ServiceGone(_) => _ = self.service_changes.inc(),
+                Change::Slice(_) | Change::SliceGone(_) => _ = self.endpoint_changes.inc(),
+                Change::Zone(_) | Change::NodeLeaving(_) => {}
+            }
+        }
+    }
+
+    /// Nothing is pending any more.
+    pub(super) fn mark_up_to_date(&self) {
+        self.last.set(now());
+    }
+
+    pub(super) fn count_applied(&self, report: &Report, world: &World) {
+        self.duration.observe(report.took.as_secs_f64());
+        self.writes.inc_by(report.writes as u64);
+        self.refused.set(count(report.refusals.len()));
+        self.services.set(count(world.services().count()));
+        self.slices.set(count(world.slices().count()));
+    }
+
+    pub(super) fn count_probe(&self, probe: Probe, status: u16) {
+        let family = match probe {
+            Probe::Healthz => &self.healthz,
+            Probe::Livez => &self.livez,
+        };
+        family.get_or_create(&[("code", status.to_string())]).inc();
+    }
+
+    pub(super) fn set_check_ports(&self, open: usize, failed: usize) {
+        self.check_ports.get_or_create(&[("state", "listening")]).set(count(open));
+        self.check_ports.get_or_create(&[("state", "failed")]).set(count(failed));
+    }
+}
+
+fn registered<M>(registry: &mut Registry, (name, help): names::Named) -> M
+where
+    M: prometheus_client::registry::Metric + Default + Clone,
+{
+    let metric = M::default();
+    registry.register(name, help, metric.clone());
+    metric
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

@@ -1,0 +1,66 @@
+//! HTTP servers: health for load balancers and probes, health-check node ports, metrics.
+//!
+//! The engine publishes what it has done ([`Publisher`]); the servers run on a thread of their own and answer
+//! from what was published last, so that an engine that is stuck is seen to be. A port that can't be listened
+//! on is told with what to do, and tried again: Services are served all the same (HLZ-06).
+
+mod answers;
+mod check_ports;
+mod checks;
+mod http;
+mod kernel;
+mod listen;
+mod metrics;
+mod published;
+
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+
+use tokio::sync::watch;
+
+pub use checks::{CheckKey, HealthCheck, health_checks};
+pub use kernel::KernelFigures;
+pub use metrics::{Metrics, names};
+pub use published::{LATE, Published, Publisher};
+
+/// Where to listen; `None` is nowhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// `/healthz` and `/livez`.
+    pub health: Option<SocketAddr>,
+    /// `/metrics` and `/proxyMode`.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// Starts all servers on a thread of their own; it ends when the publisher is gone.
+///
+/// # Errors
+///
+/// Where there is no thread to be had.
+pub fn start(
+    addresses: Addresses,
+    published: watch::Receiver<Published>,
+    metrics: Metrics,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    thread::Builder::new()
+        .name("serve".to_owned())
+        .spawn(move || runtime.block_on(serve(addresses, published, metrics)))
+        .map(drop)
+}
+
+async fn serve(addresses: Addresses, published: watch::Receiver<Published>, metrics: Metrics) {
+    if let Some(address) = addresses.health {
+        let router = http::health(published.clone(), metrics.clone());
+        tokio::spawn(listen::keep_serving(listen::Server { flag: "healthz-bind-address", address, router }));
+    }
+    if let Some(address) = addresses.metrics {
+        let router = http::metrics(metrics.clone());
+        tokio::spawn(listen::keep_serving(listen::Server { flag: "metrics-bind-address", address, router }));
+    }
+    check_ports::follow(published, metrics).await;
+}
+
+#[cfg(test)]
+mod tests;

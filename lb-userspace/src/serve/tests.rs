@@ -1,0 +1,227 @@
+//! Requests over loopback, as a load balancer, a probe and a scraper make them.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use lb_common::Counter;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+
+use super::*;
+use crate::compile::tests::objects::*;
+use crate::datapath::Fill;
+use crate::engine::{Engine, Event};
+use crate::model::{Change, NodeFacts, NodePortAddresses, Service, TrafficPolicy};
+use crate::reconcile::Reconciler;
+use crate::reconcile::memory::Memory;
+use crate::source::SourceEvent;
+
+/// What a datapath would tell.
+#[derive(Debug)]
+struct Figures;
+
+impl Collector for Figures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let counters = Counter::ALL.map(|counter| (counter, 7));
+        kernel::write(&mut encoder, &counters, &[Fill { map: "FLOWS", entries: 3, capacity: 9 }])
+    }
+}
+
+/// An instance without a kernel: engine, publisher and servers.
+struct Instance {
+    engine: Engine<Memory>,
+    publisher: Publisher,
+    health: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Instance {
+    fn start(watches_node: bool) -> Self {
+        let node = NodeFacts {
+            addresses: vec![ip("127.0.0.1")],
+            node_port_addresses: NodePortAddresses::Primary,
+            ..node()
+        };
+        let store = Reconciler::adopt(Memory::new(16, 64, 64)).expect("memory can be read");
+        let metrics = Metrics::new(Figures);
+        let publisher = Publisher::new(metrics.clone(), watches_node);
+        let (health, scraped) = (free_address(), free_address());
+        let addresses = Addresses { health: Some(health), metrics: Some(scraped) };
+        start(addresses, publisher.subscribe(), metrics).expect("a thread");
+        Self { engine: Engine::new(node, store), publisher, health, metrics: scraped }
+    }
+
+    /// As the loop of `shunt run` does.
+    fn put(&mut self, changes: Vec<Change>) {
+        let event = Event::Source(SourceEvent { changes, first: true, ..SourceEvent::default() });
+        self.publisher.begin(&event);
+        let report = self.engine.handle(event);
+        self.publisher.end(&self.engine, report.as_ref());
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+fn try_ask(address: SocketAddr, request: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// Asks until the answer is as wanted, or nothing answers where that is wanted.
+#[track_caller]
+fn ask_until(address: SocketAddr, request: &str, wanted: impl Fn(&io::Result<String>) -> bool) -> String {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        let answer = try_ask(address, request);
+        if wanted(&answer) {
+            return answer.unwrap_or_default();
+        }
+        assert!(Instant::now() < end, "{request} at {address}: {answer:?}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[track_caller]
+fn ask(address: SocketAddr, request: &str) -> String {
+    ask_until(address, request, Result::is_ok)
+}
+
+fn is(status: u16) -> impl Fn(&io::Result<String>) -> bool {
+    move |answer| answer.as_ref().is_ok_and(|text| text.starts_with(&format!("HTTP/1.1 {status} ")))
+}
+
+fn checked(port: u16) -> Service {
+    Service {
+        external_policy: TrafficPolicy::Local,
+        health_check_node_port: Some(port),
+        ..load_balancer_service()
+    }
+}
+
+fn boxed(service: Service) -> Change {
+    Change::Service(Box::new(service))
+}
+
+#[test]
+fn a_node_is_sent_clients_once_it_is_seen_and_until_it_leaves_hlz_04() {
+    let mut instance = Instance::start(true);
+    ask_until(instance.health, "GET /healthz", is(503));
+    instance.put(vec![Change::NodeLeaving(false)]);
+    let answer = ask_until(instance.health, "GET /healthz", is(200));
+    assert!(answer.contains("200 OK") && answer.contains("lastUpdated"), "{answer}");
+    assert!(answer.contains("content-type: application/json\r\nx-content-type-options: nosniff"), "{answer}");
+    instance.put(vec![Change::NodeLeaving(true)]);
+    ask_until(instance.health, "GET /healthz", is(503));
+    assert!(is(200)(&try_ask(instance.health, "GET /livez")), "HLZ-05");
+}
+
+#[test]
+fn without_a_cluster_there_is_no_node_to_wait_for() {
+    let instance = Instance::start(false);
+    ask_until(instance.health, "GET /healthz", is(200));
+}
+
+#[test]
+fn a_health_check_port_opens_counts_moves_and_closes_with_its_service_hcn_06() {
+    let mut instance = Instance::start(false);
+    let (first, second) = (free_address(), free_address());
+    instance.put(vec![boxed(checked(first.port()))]);
+    ask_until(first, "GET /", is(503));
+    instance.put(vec![Change::Slice(Box::new(slice(vec![local("10.244.1.11")])))]);
+    let answer = ask_until(first, "POST /any/path", is(200));
+    assert!(answer.contains("x-load-balancing-endpoint-weight: 1\r\n"), "{answer}");
+    assert!(answer.ends_with("\"serviceProxyHealthy\": true\n}"), "{answer}");
+
+    instance.put(vec![boxed(checked(second.port()))]);
+    ask_until(second, "GET /", is(200));
+    ask_until(first, "GET /", Result::is_err);
+    let cluster = Service { external_policy: TrafficPolicy::Cluster, ..checked(second.port()) };
+    instance.put(vec![boxed(cluster)]);
+    ask_until(second, "GET /", Result::is_err);
+    instance.put(vec![boxed(checked(second.port()))]);
+    ask_until(second, "GET /", is(200));
+}
+
+#[test]
+fn a_health_check_port_that_is_taken_is_counted_and_had_when_it_is_free_hcn_07() {
+    let mut instance = Instance::start(false);
+    let holder = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = holder.local_addr().expect("an address");
+    instance.put(vec![boxed(checked(address.port()))]);
+    let failed = "shunt_health_check_node_ports{state=\"failed\"} 1";
+    ask_until(instance.metrics, "GET /metrics", |answer| {
+        answer.as_ref().is_ok_and(|text| text.contains(failed))
+    });
+    drop(holder);
+    ask_until(address, "GET /", is(503));
+}
+
+#[test]
+fn the_mode_is_told_as_kube_proxy_tells_its_own_mts_01() {
+    let instance = Instance::start(false);
+    let answer = ask(instance.metrics, "GET /proxyMode");
+    assert!(is(200)(&Ok(answer.clone())) && answer.ends_with("\r\n\r\nebpf"), "{answer}");
+    assert!(answer.contains("content-type: text/plain; charset=utf-8\r\n"), "{answer}");
+    assert!(ask(instance.metrics, "GET /healthz").ends_with("\r\n\r\nok"));
+}
+
+#[test]
+fn what_was_done_is_counted() {
+    let mut instance = Instance::start(false);
+    instance.put(vec![boxed(checked(free_address().port()))]);
+    ask(instance.health, "GET /livez");
+    let text = ask(instance.metrics, "GET /metrics");
+    for line in [
+        "kubeproxy_sync_proxy_rules_service_changes_total 1",
+        "kubeproxy_sync_proxy_rules_duration_seconds_count 1",
+        "kubeproxy_proxy_livez_total{code=\"200\"} 1",
+        "shunt_services 1",
+        "shunt_datapath_total{became=\"dropped\",what=\"no-route\"} 7",
+        "shunt_map_entries{map=\"FLOWS\"} 3",
+    ] {
+        assert!(text.lines().any(|of_text| of_text == line), "{line} is not in {text}");
+    }
+    let queued = value(&text, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds ");
+    assert!(queued > 1.7e9 && value(&text, "kubeproxy_sync_proxy_rules_last_timestamp_seconds ") >= queued);
+}
+
+fn value(text: &str, name: &str) -> f64 {
+    text.lines().find_map(|line| line.strip_prefix(name)?.parse().ok()).expect(name)
+}
+
+#[test]
+fn the_page_has_every_metric_with_its_type_and_no_other() {
+    let metrics = Metrics::new(Figures);
+    metrics.count_probe(metrics::Probe::Healthz, 200);
+    metrics.count_probe(metrics::Probe::Livez, 200);
+    metrics.set_check_ports(0, 0);
+    let text = metrics.text().expect("text");
+    let told: BTreeSet<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
+        .map(|(name, kind)| {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            format!("`{name}{suffix}` | {kind}")
+        })
+        .collect();
+    assert_eq!(told.len(), names::ALL.len());
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/health-and-metrics.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let rows = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `"))
+        .filter(|row| row.starts_with("kubeproxy_") || row.starts_with("shunt_"));
+    let rows: BTreeSet<String> =
+        rows.map(|row| format!("`{}", row.split(" | ").take(2).collect::<Vec<_>>().join(" | "))).collect();
+    assert_eq!(rows, told);
+}
