@@ -1,5 +1,7 @@
 //! What a source tells the engine.
 
+use ipnet::IpNet;
+
 use super::{EndpointSlice, ObjectName, Service};
 
 /// One object as it is now, or gone. Applying a change twice is applying it once.
@@ -15,4 +17,6 @@ pub enum Change {
     SliceGone(ObjectName),
     /// The zone of this node is this now (TOPO-06).
     Zone(Option<String>),
+    /// Pods of this node have their addresses from these now (CFG-DL); none where nobody knows.
+    PodCidrs(Vec<IpNet>),
 }

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
+
 use super::{Change, EndpointSlice, ObjectName, Service};
 
 /// All Services and EndpointSlices known.
@@ -12,6 +14,7 @@ pub struct World {
     /// Names of the slices of each Service, whether it exists or not.
     slices_of: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     zone: Option<String>,
+    pod_cidrs: Vec<IpNet>,
 }
 
 /// What must be compiled anew after a change.
@@ -68,6 +71,11 @@ impl World {
                 self.zone = zone;
                 Affected::Everything
             }
+            Change::PodCidrs(cidrs) if cidrs == self.pod_cidrs => Affected::Nothing,
+            Change::PodCidrs(cidrs) => {
+                self.pod_cidrs = cidrs;
+                Affected::Everything
+            }
         }
     }
 
@@ -94,6 +102,11 @@ impl World {
     /// The zone of this node, where a source knows it.
     pub fn zone(&self) -> Option<&str> {
         self.zone.as_deref()
+    }
+
+    /// Where pods of this node have their addresses from, as far as a source knows.
+    pub fn pod_cidrs(&self) -> &[IpNet] {
+        &self.pod_cidrs
     }
 
     fn unlink(&mut self, service: &ObjectName, slice: &ObjectName) {

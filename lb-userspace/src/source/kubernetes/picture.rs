@@ -43,6 +43,7 @@ enum Subject {
     Service(ObjectName),
     Slice(ObjectName),
     Zone,
+    PodCidrs,
 }
 
 /// What a problem is of: an object, or a kind as a whole.
@@ -56,6 +57,7 @@ pub(super) struct Picture {
     nodes: Shelf,
     cidrs: Shelf,
     zone: Option<String>,
+    pod_cidrs: Vec<IpNet>,
     networks: BTreeMap<ObjectName, Vec<IpNet>>,
     problems: BTreeMap<Place, Problem>,
     changes: BTreeMap<Subject, Change>,
@@ -184,9 +186,16 @@ impl Picture {
 
     /// A node that is no more is where it was, as long as it serves.
     fn put_node(&mut self, _: &ObjectName, node: Option<&Node>) {
-        let Some(zone) = node.map(translate::zone).filter(|zone| *zone != self.zone) else { return };
-        self.zone.clone_from(&zone);
-        self.changes.insert(Subject::Zone, Change::Zone(zone));
+        let Some(node) = node else { return };
+        let (zone, pod_cidrs) = (translate::zone(node), translate::pod_cidrs(node));
+        if zone != self.zone {
+            self.zone.clone_from(&zone);
+            self.changes.insert(Subject::Zone, Change::Zone(zone));
+        }
+        if pod_cidrs != self.pod_cidrs {
+            self.pod_cidrs.clone_from(&pod_cidrs);
+            self.changes.insert(Subject::PodCidrs, Change::PodCidrs(pod_cidrs));
+        }
     }
 
     /// Several may name the same network: it is one as long as one of them does (CIP-05).
