@@ -222,7 +222,7 @@ mod tests {
 
     fn engine(detect_local: DetectLocal) -> Engine<Memory> {
         let node = NodeFacts { detect_local, cluster_cidrs: vec![net("10.244.0.0/16")], ..node() };
-        Engine::new(node, Reconciler::adopt(Memory::default()).expect("an empty store"))
+        Engine::new(node, Reconciler::adopt(Memory::new(16, 64, 64)).expect("an empty store"))
     }
 
     fn says(cidrs: &[&str], first: bool) -> Event {
