@@ -11,7 +11,7 @@ use lb_common::FilterBit;
 
 use crate::compile::compile;
 use crate::control::Snapshot;
-use crate::model::{Affected, Change, NodeFacts, ObjectName, World};
+use crate::model::{Affected, Change, DetectLocal, NodeFacts, ObjectName, World};
 use crate::reconcile::{Barrier, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::ServiceTable;
@@ -168,6 +168,9 @@ impl<S: Store> Engine<S> {
         if self.world.zone() != self.node.zone.as_deref() {
             self.node.zone = self.world.zone().map(str::to_owned);
         }
+        if self.node.detect_local == DetectLocal::NodeCidr {
+            self.node.cluster_cidrs = self.world.pod_cidrs().to_vec();
+        }
         scope
     }
 
@@ -217,5 +220,43 @@ impl Scope {
             (Self::Services(names), Affected::Services(more)) => names.extend(more),
             (scope, Affected::Everything) => *scope = Self::Everything,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compile::tests::objects::{load_balancer_service, net, node};
+    use crate::model::Family;
+    use crate::reconcile::memory::Memory;
+
+    fn engine(detect_local: DetectLocal) -> Engine<Memory> {
+        let node = NodeFacts { detect_local, cluster_cidrs: vec![net("10.244.0.0/16")], ..node() };
+        Engine::new(node, Reconciler::adopt(Memory::new(16, 64, 64)).expect("an empty store"))
+    }
+
+    fn says(cidrs: &[&str], first: bool) -> Event {
+        let service = Change::Service(Box::new(load_balancer_service()));
+        let cidrs = Change::PodCidrs(cidrs.iter().map(|text| net(text)).collect());
+        Event::Source(SourceEvent { first, changes: vec![service, cidrs], ..SourceEvent::default() })
+    }
+
+    #[test]
+    fn cfg_dl_with_node_cidr_pods_are_within_what_the_node_says_now_and_all_is_compiled_anew() {
+        let mut engine = engine(DetectLocal::NodeCidr);
+        engine.handle(says(&["10.244.1.0/24", "10.245.1.0/24"], true)).expect("a report");
+        let known = |engine: &Engine<Memory>| engine.snapshot().node.cluster_cidrs;
+        assert_eq!(known(&engine), [net("10.244.1.0/24"), net("10.245.1.0/24")]);
+        let report = engine.handle(says(&["fd00:10:244:1::/64"], false)).expect("a report");
+        assert_eq!((report.services, known(&engine)), (1, vec![net("fd00:10:244:1::/64")]));
+        engine.handle(says(&[], false)).expect("a report");
+        assert!(!engine.snapshot().node.can_tell_pods(Family::V4));
+    }
+
+    #[test]
+    fn cfg_dl_with_cluster_cidr_what_the_node_says_is_not_looked_at() {
+        let mut engine = engine(DetectLocal::ClusterCidr);
+        engine.handle(says(&["10.250.1.0/24"], true)).expect("a report");
+        assert_eq!(engine.snapshot().node.cluster_cidrs, [net("10.244.0.0/16")]);
     }
 }

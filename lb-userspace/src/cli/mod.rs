@@ -8,6 +8,7 @@ mod flows;
 mod logging;
 mod node;
 mod packets;
+mod pods;
 mod run;
 mod serve;
 mod services;

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use ipnet::IpNet;
 use lb_common::PortRange;
 
-use super::Allocation;
+use super::{Allocation, pods};
 use crate::datapath::{self, DeviceHooks, DeviceStatus};
 use crate::model::NodePortAddresses;
 use crate::node::devices::{DevicePattern, DeviceRules};
@@ -14,6 +14,7 @@ use crate::node::links::Link;
 use crate::node::path::{PathFacts, path};
 use crate::node::ports::local_ports;
 use crate::reconcile::NodePath;
+use crate::source::SourceEvent;
 
 /// When a client's address is replaced by the node's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -99,6 +100,10 @@ pub(super) struct Devices {
     pub(super) path: PathFacts,
     /// The devices of the node, as they were last heard of.
     pub(super) links: Option<Vec<Link>>,
+    /// Where ClusterIPs are from is what the source says.
+    pub(super) takes_service_cidrs: bool,
+    /// Where pods are is what the source says of this Node (CFG-DL).
+    pub(super) takes_pod_cidrs: bool,
 }
 
 impl Devices {
@@ -114,12 +119,23 @@ impl Devices {
         path(&self.path, links, &devices, local_ports())
     }
 
-    /// Takes where ClusterIPs are from, and returns what the packet path is to know of the node then; nothing
-    /// where its devices are not known yet.
-    pub(super) fn put_service_cidrs(&mut self, cidrs: &[IpNet]) -> Option<NodePath> {
-        self.path.service_cidrs = cidrs.to_vec();
-        let links = self.links.as_ref()?;
-        Some(path(&self.path, links, &self.rules.choose(links), local_ports()))
+    /// Takes in what a source says of networks, and returns what the packet path is to know of the node then:
+    /// devices are chosen by them too (CFG-DL). Nothing where devices are not known yet, or nothing is said.
+    pub(super) fn hear(&mut self, event: &SourceEvent) -> Option<NodePath> {
+        let service_cidrs = event.service_cidrs.as_ref().filter(|_| self.takes_service_cidrs);
+        let pod_cidrs = pods::told(event).filter(|_| self.takes_pod_cidrs);
+        if service_cidrs.is_none() && pod_cidrs.is_none() {
+            return None;
+        }
+        if let Some(cidrs) = service_cidrs {
+            self.path.service_cidrs.clone_from(cidrs);
+        }
+        if let Some(cidrs) = pod_cidrs {
+            self.path.cluster_cidrs = cidrs.to_vec();
+            self.rules.cluster_cidrs = cidrs.to_vec();
+        }
+        let links = self.links.take()?;
+        Some(self.follow(links))
     }
 }
 

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use ipnet::IpNet;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet};
@@ -18,6 +17,7 @@ use super::config::ConfigFile;
 use super::logging::Logging;
 use super::node::NodeOptions;
 use super::packets::{Devices, PacketPath};
+use super::pods::PodNetworks;
 use super::serve::ServeOptions;
 use super::source::SourceArgs;
 use super::{Allocation, PinDir, takeover};
@@ -64,10 +64,8 @@ pub(super) struct Args {
     #[command(flatten)]
     allocation: Allocation,
 
-    /// Where the pods of the cluster have their addresses; comma-separated, for both families. By it a pod
-    /// is told from a client outside.
-    #[arg(long, env = "SHUNT_CLUSTER_CIDR", value_name = "CIDR", value_delimiter = ',')]
-    cluster_cidr: Vec<IpNet>,
+    #[command(flatten)]
+    pods: PodNetworks,
 
     #[command(flatten)]
     packets: PacketPath,
@@ -115,16 +113,18 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let facts = NodeFacts {
         name: node_name,
         addresses: args.node_ips.clone(),
-        cluster_cidrs: args.cluster_cidr.clone(),
+        detect_local: args.pods.detect_local_mode,
+        cluster_cidrs: args.pods.known(),
         node_port_addresses: args.packets.nodeport_addresses.clone(),
         masquerade_always: args.packets.masquerade_always(),
         ..NodeFacts::default()
     };
-    let rules = args.packets.rules(&args.cluster_cidr);
+    let rules = args.packets.rules(&facts.cluster_cidrs);
+    let path = args.packets.path(&args.node_ips, &facts.cluster_cidrs, &args.allocation);
     let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
-    let path = args.packets.path(&args.node_ips, &args.cluster_cidr, &args.allocation);
-    let mut devices = Devices { hooks, rules, path, links: None };
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
+    let takes_pod_cidrs = args.pods.is_of_node();
+    let mut devices = Devices { hooks, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
     if takes_service_cidrs {
         devices.path.service_cidrs = vec![];
     }
@@ -142,17 +142,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let publisher = args.serve.start(&pins, source.knows_service_cidrs())?;
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
-    let inputs = Inputs {
-        links,
-        node: node_events,
-        events,
-        flows,
-        terminator,
-        publisher,
-        source,
-        control,
-        takes_service_cidrs,
-    };
+    let inputs = Inputs { links, node: node_events, events, flows, terminator, publisher, source, control };
     let result = turn(engine, devices, inputs).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
@@ -177,8 +167,6 @@ struct Inputs {
     publisher: Publisher,
     control: Option<Control>,
     source: JoinHandle<anyhow::Result<()>>,
-    /// Where ClusterIPs are from is what the source says.
-    takes_service_cidrs: bool,
 }
 
 /// Turns until told to stop, or until the source is at an end.
@@ -187,17 +175,8 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs {
-        mut links,
-        mut node,
-        mut events,
-        mut flows,
-        terminator,
-        publisher,
-        mut control,
-        mut source,
-        takes_service_cidrs,
-    } = inputs;
+    let Inputs { mut links, mut node, mut events, mut flows, terminator, publisher, mut control, mut source } =
+        inputs;
     let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -240,10 +219,8 @@ async fn turn(
         };
         if let Event::Source(event) = &event {
             tell_problems(&mut problems, &event.problems);
-            if let Some(cidrs) = event.service_cidrs.as_ref().filter(|_| takes_service_cidrs) {
-                let node = devices.put_service_cidrs(cidrs);
-                node.into_iter().flat_map(|node| engine.put_node(node)).for_each(|why| tell_refusal(&why));
-            }
+            let node = devices.hear(event);
+            node.into_iter().flat_map(|node| engine.put_node(node)).for_each(|why| tell_refusal(&why));
         }
         let was_synced = engine.is_synced();
         publisher.begin(&event);

@@ -11,6 +11,9 @@ pub enum Meaning {
     Flag(&'static str),
     /// Where the value is the first: what a flag with a value means.
     FlagIf(&'static str, &'static str, &'static str),
+    /// Nothing new where the value is the first; where it is the second what a flag of this long name means
+    /// with that value; else nothing for this reason.
+    FlagFor(&'static str, &'static str, &'static str, &'static str),
     /// Nothing, for this reason.
     Nothing(&'static str),
     /// What is done anyway where the value is the first, else nothing for this reason.
@@ -40,9 +43,10 @@ const fn masquerade_all(path: &'static str) -> Field {
 }
 
 const fn detect(path: &'static str) -> Field {
-    nothing(path, "pods are told by --cluster-cidr", check::text)
+    nothing(path, TOLD_BY_NETWORK, check::text)
 }
 
+const TOLD_BY_NETWORK: &str = "pods are told by networks, not by interfaces";
 const NO_MARK: &str = "packets are not marked";
 const ON_EVENT: &str = "changes are followed as they come";
 const NO_IPVS: &str = "there is no IPVS here";
@@ -72,7 +76,7 @@ pub const FIELDS: &[Field] = &[
     flag("clusterCIDR", "cluster-cidr", check::cluster_cidr),
     Field {
         path: "detectLocalMode",
-        meaning: Meaning::NothingUnless("ClusterCIDR", "pods are told by --cluster-cidr"),
+        meaning: Meaning::FlagFor("ClusterCIDR", "NodeCIDR", "detect-local-mode", TOLD_BY_NETWORK),
         check: check::detect_local_mode,
     },
     detect("detectLocal.bridgeInterface"),

@@ -125,12 +125,19 @@ nftables: {masqueradeAll: true, minSyncPeriod: 1s}
 }
 
 #[test]
+fn cfg_dl_a_mode_that_tells_pods_by_networks_is_taken() {
+    let flags = |mode| document(&format!("detectLocalMode: {mode}")).flags;
+    assert_eq!(flags("NodeCIDR"), [("detect-local-mode", "NodeCIDR".to_owned())]);
+    assert_eq!(flags("ClusterCIDR"), []);
+}
+
+#[test]
 fn what_has_no_meaning_is_named_with_the_reason() {
     let body = "\
 mode: ipvs
 ipvs: {scheduler: lc}
 iptables: {masqueradeAll: true}
-detectLocalMode: NodeCIDR
+detectLocalMode: BridgeInterface
 featureGates: {TopologyAwareHints: true}
 clientConnection: {qps: 5, brust: 10}
 colour: blue
@@ -141,7 +148,7 @@ colour: blue
         "mode: all is done in one way here, by eBPF",
         "ipvs.scheduler: there is no IPVS here",
         "iptables.masqueradeAll: the mode is ipvs",
-        "detectLocalMode: pods are told by --cluster-cidr",
+        "detectLocalMode: pods are told by networks, not by interfaces",
         "featureGates: they are of kube-proxy's own code",
         "clientConnection.qps: requests are few, and not limited",
         "clientConnection.brust: there is no such field",

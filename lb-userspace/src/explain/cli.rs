@@ -19,7 +19,7 @@ use super::{Answer, Index, Live, Question, batch, draw};
 use crate::cli::PinDir;
 use crate::control::{self, Snapshot};
 use crate::datapath::{KernelStore, Pins};
-use crate::model::{Family, NodeFacts, NodePortAddresses, ObjectName, World};
+use crate::model::{DetectLocal, Family, NodeFacts, NodePortAddresses, ObjectName, World};
 use crate::reconcile::{Observed, Store};
 use crate::source::manifest::read_directory;
 use crate::source::translate;
@@ -79,6 +79,16 @@ pub struct Args {
     /// outside.
     #[arg(long, env = "SHUNT_CLUSTER_CIDR", value_name = "CIDR", value_delimiter = ',')]
     cluster_cidr: Vec<IpNet>,
+
+    /// Which networks pods are told by: --cluster-cidr, or spec.podCIDRs of the Node object.
+    #[arg(
+        long,
+        env = "SHUNT_DETECT_LOCAL_MODE",
+        value_enum,
+        value_name = "MODE",
+        default_value = "ClusterCIDR"
+    )]
+    detect_local_mode: DetectLocal,
 
     /// Where ClusterIPs are from, comma-separated: what is in it and no Service's is dropped.
     #[arg(long, env = "SHUNT_SERVICE_CIDR", value_name = "CIDR", value_delimiter = ',')]
@@ -246,11 +256,16 @@ fn node_facts(args: &Args, manifests: &Manifests) -> NodeFacts {
         Some(object) if args.node_ips.is_empty() => addresses(object),
         _ => args.node_ips.clone(),
     };
+    let cluster_cidrs = match args.detect_local_mode {
+        DetectLocal::ClusterCidr => args.cluster_cidr.clone(),
+        DetectLocal::NodeCidr => object.map(translate::pod_cidrs).unwrap_or_default(),
+    };
     NodeFacts {
         addresses,
         zone: args.zone.clone().or_else(|| object.and_then(translate::zone)),
         name,
-        cluster_cidrs: args.cluster_cidr.clone(),
+        detect_local: args.detect_local_mode,
+        cluster_cidrs,
         node_port_addresses: args.node_port_addresses.clone(),
         masquerade_always: args.masquerade == Masquerade::Always,
     }

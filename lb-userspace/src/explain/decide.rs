@@ -10,7 +10,7 @@ use super::hints;
 use super::index::{Group, Index, Place, Target};
 use super::question::{Question, Source};
 use super::words;
-use crate::model::Family;
+use crate::model::{DetectLocal, Family};
 
 /// A question on its way: what is known of it so far.
 pub(super) struct Case<'i, 'a> {
@@ -61,26 +61,28 @@ impl<'a> Case<'_, 'a> {
 
     fn tell_source(&mut self) {
         let (src, node) = (self.question.src, self.index.node);
+        let (object, field) = match node.detect_local {
+            DetectLocal::ClusterCidr => ("Shunt".to_owned(), "--cluster-cidr"),
+            DetectLocal::NodeCidr => (format!("Node {}", node.name), "spec.podCIDRs"),
+        };
         let (object, field, finding) = match self.source {
             Source::Node => {
                 (format!("Node {}", node.name), "status.addresses", format!("{src} is the node itself"))
             }
-            Source::Pod => (
-                "Shunt".to_owned(),
-                "--cluster-cidr",
-                format!("{src} is inside {}: a pod", words::list(&node.cluster_cidrs)),
-            ),
+            Source::Pod => {
+                (object, field, format!("{src} is inside {}: a pod", words::list(&node.cluster_cidrs)))
+            }
             Source::Outside if node.can_tell_pods(self.question.family()) => (
-                "Shunt".to_owned(),
-                "--cluster-cidr",
+                object,
+                field,
                 format!(
                     "{src} is neither the node's nor inside {}: a client outside",
                     words::list(&node.cluster_cidrs)
                 ),
             ),
             Source::Outside => (
-                "Shunt".to_owned(),
-                "--cluster-cidr",
+                object,
+                field,
                 format!(
                     "{src} is not the node's, and without pod networks pods can't be told: a client outside"
                 ),

@@ -1,5 +1,7 @@
 //! What a source tells the engine.
 
+use ipnet::IpNet;
+
 use super::{EndpointSlice, ObjectName, Service};
 
 /// One object as it is now, or gone. Applying a change twice is applying it once.
@@ -17,4 +19,6 @@ pub enum Change {
     Zone(Option<String>),
     /// This node is there, and about to go away or not (HLZ-04).
     NodeLeaving(bool),
+    /// Pods of this node have their addresses from these now (CFG-DL); none where nobody knows.
+    PodCidrs(Vec<IpNet>),
 }

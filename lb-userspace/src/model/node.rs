@@ -43,6 +43,18 @@ impl FromStr for NodePortAddresses {
     }
 }
 
+/// What says which networks pods have their addresses from (CFG-DL); values as kube-proxy's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+pub enum DetectLocal {
+    /// `--cluster-cidr`: pods of every node.
+    #[default]
+    #[value(name = "ClusterCIDR")]
+    ClusterCidr,
+    /// `spec.podCIDRs` of this Node: pods of this node alone.
+    #[value(name = "NodeCIDR")]
+    NodeCidr,
+}
+
 /// What `compile` must know of the node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NodeFacts {
@@ -52,8 +64,10 @@ pub struct NodeFacts {
     pub addresses: Vec<IpAddr>,
     /// Label `topology.kubernetes.io/zone` of the Node (TOPO-01).
     pub zone: Option<String>,
-    /// Where pods' addresses are from, cluster-wide (`--cluster-cidr`): how a packet that comes from a pod
-    /// is told (CFG-DL). Empty: it can't be told.
+    /// `--detect-local-mode`: where `cluster_cidrs` come from.
+    pub detect_local: DetectLocal,
+    /// Where pods' addresses are from (`--cluster-cidr`, or `spec.podCIDRs` of the Node): how a packet that
+    /// comes from a pod is told (CFG-DL). All of a family count. Empty: it can't be told.
     pub cluster_cidrs: Vec<IpNet>,
     /// `--nodeport-addresses`
     pub node_port_addresses: NodePortAddresses,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ipnet::IpNet;
+
 use super::{Change, EndpointSlice, ObjectName, Service};
 
 /// All Services and EndpointSlices known.
@@ -13,6 +15,7 @@ pub struct World {
     slices_of: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     zone: Option<String>,
     is_node_leaving: Option<bool>,
+    pod_cidrs: Vec<IpNet>,
 }
 
 /// What must be compiled anew after a change.
@@ -73,6 +76,11 @@ impl World {
                 self.zone = zone;
                 Affected::Everything
             }
+            Change::PodCidrs(cidrs) if cidrs == self.pod_cidrs => Affected::Nothing,
+            Change::PodCidrs(cidrs) => {
+                self.pod_cidrs = cidrs;
+                Affected::Everything
+            }
         }
     }
 
@@ -104,6 +112,11 @@ impl World {
     /// Whether this node is about to go away (HLZ-04); `None` where no source has seen it.
     pub fn is_node_leaving(&self) -> Option<bool> {
         self.is_node_leaving
+    }
+
+    /// Where pods of this node have their addresses from, as far as a source knows.
+    pub fn pod_cidrs(&self) -> &[IpNet] {
+        &self.pod_cidrs
     }
 
     fn unlink(&mut self, service: &ObjectName, slice: &ObjectName) {

@@ -5,8 +5,8 @@ use lb_common::{Addr, FrontendFlags, FrontendKey, Port, Proto};
 
 use crate::compile::compile;
 use crate::model::{
-    Endpoint, EndpointSlice, Family, Ingress, IngressMode, NodeFacts, ObjectName, Service, ServicePort,
-    ServiceType, SlicePort, TargetPort, TrafficPolicy,
+    DetectLocal, Endpoint, EndpointSlice, Family, Ingress, IngressMode, NodeFacts, ObjectName, Service,
+    ServicePort, ServiceType, SlicePort, TargetPort, TrafficPolicy,
 };
 use crate::tables::{BackendState, ServiceTable};
 
@@ -102,6 +102,7 @@ pub(crate) fn node() -> NodeFacts {
         name: "n1".into(),
         addresses: vec![ip("192.168.0.2"), ip("192.168.0.3"), ip("fd00:192:168::2")],
         zone: Some("a".into()),
+        detect_local: DetectLocal::ClusterCidr,
         cluster_cidrs: vec![net("10.244.0.0/16"), net("fd00:10:244::/48")],
         ..NodeFacts::default()
     }

@@ -9,8 +9,8 @@ use proptest::prelude::*;
 use super::objects::{ip, net, only, slice};
 use crate::compile::compile;
 use crate::model::{
-    Endpoint, EndpointSlice, Family, Ingress, IngressMode, NodeFacts, NodePortAddresses, ObjectName, Service,
-    ServicePort, ServiceType, SlicePort, TargetPort, TrafficPolicy,
+    DetectLocal, Endpoint, EndpointSlice, Family, Ingress, IngressMode, NodeFacts, NodePortAddresses,
+    ObjectName, Service, ServicePort, ServiceType, SlicePort, TargetPort, TrafficPolicy,
 };
 
 /// Few addresses, names and numbers, so that they meet; special ones among them.
@@ -129,6 +129,7 @@ pub(crate) fn any_node() -> impl Strategy<Value = NodeFacts> {
             name,
             addresses,
             zone,
+            detect_local: DetectLocal::ClusterCidr,
             cluster_cidrs: if tells_pods { vec![net("10.244.0.0/16")] } else { vec![] },
             node_port_addresses,
             masquerade_always,

@@ -1,7 +1,7 @@
 //! The truth table of §0.1 and what overrides it: which endpoints, and who is masqueraded.
 
 use super::*;
-use crate::model::TrafficPolicy;
+use crate::model::{DetectLocal, TrafficPolicy};
 
 const ALWAYS_LOCAL: &str = "DNAT 10.244.1.11:80 EPS-08";
 
@@ -84,6 +84,28 @@ fn a_pod_that_reaches_itself_is_masqueraded_nat_04() {
 #[test]
 fn a_pod_elsewhere_of_an_endpoints_address_is_no_hairpin_here_nat_04() {
     check(&with(TrafficPolicy::Cluster, TrafficPolicy::Local), &always(), "10.244.2.11", CLUSTER, &all(NONE));
+}
+
+#[test]
+fn by_the_node_s_own_networks_its_pods_alone_are_told_cfg_dl() {
+    let own = NodeFacts {
+        detect_local: DetectLocal::NodeCidr,
+        cluster_cidrs: vec!["10.244.1.0/24".parse().unwrap()],
+        ..always()
+    };
+    let world = with(TrafficPolicy::Cluster, TrafficPolicy::Cluster);
+    for (source, place) in
+        [("10.244.1.77", "is inside 10.244.1.0/24: a pod"), ("10.244.2.77", "a client outside")]
+    {
+        let step = ask(&world, &own, source, CLUSTER).steps.remove(0);
+        assert_eq!(
+            (step.object.as_str(), step.field.as_str(), step.row),
+            ("Node n1", "spec.podCIDRs", "CFG-DL")
+        );
+        assert!(step.finding.contains(place), "{}", step.finding);
+    }
+    check(&world, &own, "10.244.1.77", CLUSTER, &all(NONE));
+    check(&world, &own, "10.244.2.77", CLUSTER, &all(ALL));
 }
 
 #[test]

@@ -44,6 +44,7 @@ enum Subject {
     Slice(ObjectName),
     Zone,
     NodeLeaving,
+    PodCidrs,
 }
 
 /// What a problem is of: an object, or a kind as a whole.
@@ -58,6 +59,7 @@ pub(super) struct Picture {
     cidrs: Shelf,
     zone: Option<String>,
     is_node_leaving: Option<bool>,
+    pod_cidrs: Vec<IpNet>,
     networks: BTreeMap<ObjectName, Vec<IpNet>>,
     problems: BTreeMap<Place, Problem>,
     changes: BTreeMap<Subject, Change>,
@@ -192,9 +194,14 @@ impl Picture {
             self.changes.insert(Subject::NodeLeaving, Change::NodeLeaving(is_leaving));
         }
         let zone = translate::zone(node);
+        let (zone, pod_cidrs) = (translate::zone(node), translate::pod_cidrs(node));
         if zone != self.zone {
             self.zone.clone_from(&zone);
             self.changes.insert(Subject::Zone, Change::Zone(zone));
+        }
+        if pod_cidrs != self.pod_cidrs {
+            self.pod_cidrs.clone_from(&pod_cidrs);
+            self.changes.insert(Subject::PodCidrs, Change::PodCidrs(pod_cidrs));
         }
     }
 

@@ -18,7 +18,7 @@ use super::contents::{Contents, Entry, contents};
 use super::decode::{Fault, Kind, ObjectId};
 use super::endpoints::{self, Derived, PodIndex};
 use super::files::Files;
-use super::object::Object;
+use super::object::{NodeSaid, Object};
 use super::resolve::{Choice, Resolved, resolve};
 use crate::model::{Change, EndpointSlice, ObjectName, Service};
 use crate::source::{ObjectRef, Problem};
@@ -62,7 +62,7 @@ struct InForce {
 struct Said {
     services: BTreeMap<ObjectName, Service>,
     slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
-    zone: Option<String>,
+    node: Arc<NodeSaid>,
 }
 
 impl ManifestState {
@@ -225,8 +225,8 @@ impl ManifestState {
                 Object::Slice(Some(slice)) => {
                     said.slices.insert(slice.name.clone(), Arc::clone(slice));
                 }
-                Object::Node(zone) if Some(id.name.name.as_str()) == self.config.node_name() => {
-                    said.zone.clone_from(zone);
+                Object::Node(node) if Some(id.name.name.as_str()) == self.config.node_name() => {
+                    said.node = Arc::clone(node);
                 }
                 Object::Service(_) | Object::Slice(None) | Object::Pod(_) | Object::Node(_) => {}
             }
@@ -249,8 +249,11 @@ impl Said {
         changes.extend(gone.map(|name| Change::SliceGone(name.clone())));
         let gone = before.services.keys().filter(|name| !self.services.contains_key(*name));
         changes.extend(gone.map(|name| Change::ServiceGone(name.clone())));
-        if self.zone != before.zone {
-            changes.push(Change::Zone(self.zone.clone()));
+        if self.node.zone != before.node.zone {
+            changes.push(Change::Zone(self.node.zone.clone()));
+        }
+        if self.node.pod_cidrs != before.node.pod_cidrs {
+            changes.push(Change::PodCidrs(self.node.pod_cidrs.clone()));
         }
         changes
     }

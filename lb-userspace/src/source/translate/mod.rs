@@ -12,6 +12,7 @@ pub use address::{parse_address, parse_network};
 pub use service::{is_of_another_proxy, service};
 pub use slice::endpoint_slice;
 
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
@@ -83,6 +84,15 @@ pub fn zone(node: &Node) -> Option<String> {
 pub fn is_leaving(node: &Node) -> bool {
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
     node.metadata.deletion_timestamp.is_some() || taints.iter().any(|taint| taint.key == TO_BE_DELETED)
+}
+
+/// Where pods of a node have their addresses from (CFG-DL): `spec.podCIDRs`, or `spec.podCIDR` where an object
+/// older than that has it alone.
+pub fn pod_cidrs(node: &Node) -> Vec<IpNet> {
+    let Some(spec) = &node.spec else { return vec![] };
+    let several = spec.pod_cidrs.as_deref().filter(|texts| !texts.is_empty());
+    let texts = several.unwrap_or(spec.pod_cidr.as_slice());
+    texts.iter().filter_map(|text| parse_network(text)).collect()
 }
 
 /// The name of a namespaced object.

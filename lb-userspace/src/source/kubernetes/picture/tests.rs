@@ -145,3 +145,22 @@ fn hlz_04_a_node_is_told_to_leave_by_its_taint_and_is_as_it_was_when_it_is_no_mo
     assert_eq!(hear(News::Is(node(translate::TO_BE_DELETED))), Some(true));
     assert_eq!(hear(News::Gone(node("another"))), Some(true));
 }
+
+#[test]
+fn cfg_dl_the_pod_cidrs_of_the_node_are_told_when_they_change_and_stay_when_it_is_gone() {
+    let (mut picture, mut world) = told(&["a"]);
+    let node = |cidrs: &[&str]| {
+        let node = json!({"metadata": {"name": "demo"}, "spec": {"podCIDRs": cidrs}});
+        Heard::Node(News::Is(Box::new(serde_json::from_value::<Seen<Node>>(node).unwrap())))
+    };
+    let both = ["10.244.1.0/24", "fd00:10:244:1::/64"];
+    let networks = both.map(|text| text.parse::<IpNet>().unwrap());
+    picture.hear(node(&both));
+    let event = take(&mut picture, &mut world).unwrap();
+    assert_eq!(event.changes, [Change::NodeLeaving(false), Change::PodCidrs(networks.to_vec())]);
+    picture.hear(node(&both));
+    assert_eq!(take(&mut picture, &mut world), None);
+    picture.hear(Heard::Node(News::Absent));
+    assert_eq!(take(&mut picture, &mut world), None);
+    assert_eq!(world.pod_cidrs(), networks);
+}

@@ -158,3 +158,25 @@ fn only_the_zone_of_this_node_is_told() {
     assert_eq!(dir.load_well().changes, []);
     assert_eq!(dir.remove("a.yaml").load_well().changes, [Change::Zone(None)]);
 }
+
+#[test]
+fn cfg_dl_only_the_pod_cidrs_of_this_node_are_told() {
+    let config = Config::new(
+        Config::default().service_cidrs(),
+        Config::default().node_ports(),
+        Some("demo".to_owned()),
+    );
+    let mut dir = Directory::with(config.unwrap(), Ledger::new());
+    let node = |name: &str, cidr: &str| {
+        format!(
+            "apiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}\n\
+             spec: {{podCIDR: {cidr}, podCIDRs: [{cidr}]}}\n"
+        )
+    };
+    dir.write("a.yaml", &node("demo", "10.244.1.0/24")).write("b.yaml", &node("other", "10.244.2.0/24"));
+    let told = vec!["10.244.1.0/24".parse().unwrap()];
+    assert_eq!(dir.load_well().changes, [Change::PodCidrs(told)]);
+    dir.write("b.yaml", &node("other", "10.244.3.0/24"));
+    assert_eq!(dir.load_well().changes, []);
+    assert_eq!(dir.remove("a.yaml").load_well().changes, [Change::PodCidrs(vec![])]);
+}
