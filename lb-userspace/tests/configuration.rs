@@ -46,9 +46,6 @@ fn generated() -> String {
         let meaning = match field.meaning {
             Meaning::Flag(flag) => format!("`--{flag}`"),
             Meaning::FlagIf(value, flag, flag_value) => format!("{value}: `--{flag} {flag_value}`"),
-            Meaning::FlagFor(harmless, value, flag, why) => {
-                format!("{harmless}: as it is; {value}: `--{flag} {value}`; else ignored: {why}")
-            }
             Meaning::Nothing(why) => format!("ignored: {why}"),
             Meaning::NothingUnless(value, why) => format!("{value}: as it is; else ignored: {why}"),
         };

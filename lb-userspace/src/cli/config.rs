@@ -111,9 +111,7 @@ mod tests {
         let missing: Vec<_> = config::FIELDS
             .iter()
             .filter_map(|field| match field.meaning {
-                config::Meaning::Flag(flag)
-                | config::Meaning::FlagIf(_, flag, _)
-                | config::Meaning::FlagFor(_, _, flag, _) => Some(flag),
+                config::Meaning::Flag(flag) | config::Meaning::FlagIf(_, flag, _) => Some(flag),
                 _ => None,
             })
             .filter(|flag| !run.get_arguments().any(|arg| arg.get_long() == Some(*flag)))

@@ -60,10 +60,10 @@ pub(super) struct PacketPath {
 
 impl PacketPath {
     /// Which devices to attach to.
-    pub(super) fn rules(&self, cluster_cidrs: &[IpNet]) -> DeviceRules {
+    pub(super) fn rules(&self, cluster_cidrs: &[IpNet], also_pods: Option<DevicePattern>) -> DeviceRules {
         DeviceRules {
             external: self.devices.clone(),
-            pods: self.pod_devices.clone(),
+            pods: self.pod_devices.iter().cloned().chain(also_pods).collect(),
             all_pods: self.masquerade_always(),
             cluster_cidrs: cluster_cidrs.to_vec(),
         }

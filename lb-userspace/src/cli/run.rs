@@ -119,7 +119,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
         masquerade_always: args.packets.masquerade_always(),
         ..NodeFacts::default()
     };
-    let rules = args.packets.rules(&facts.cluster_cidrs);
+    let rules = args.packets.rules(&facts.cluster_cidrs, args.pods.devices()?);
     let path = args.packets.path(&args.node_ips, &facts.cluster_cidrs, &args.allocation);
     let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();

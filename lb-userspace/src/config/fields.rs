@@ -11,9 +11,6 @@ pub enum Meaning {
     Flag(&'static str),
     /// Where the value is the first: what a flag with a value means.
     FlagIf(&'static str, &'static str, &'static str),
-    /// Nothing new where the value is the first; where it is the second what a flag of this long name means
-    /// with that value; else nothing for this reason.
-    FlagFor(&'static str, &'static str, &'static str, &'static str),
     /// Nothing, for this reason.
     Nothing(&'static str),
     /// What is done anyway where the value is the first, else nothing for this reason.
@@ -42,11 +39,6 @@ const fn masquerade_all(path: &'static str) -> Field {
     Field { path, meaning: Meaning::FlagIf("true", "masquerade", "always"), check: check::truth }
 }
 
-const fn detect(path: &'static str) -> Field {
-    nothing(path, TOLD_BY_NETWORK, check::text)
-}
-
-const TOLD_BY_NETWORK: &str = "pods are told by networks, not by interfaces";
 const NO_MARK: &str = "packets are not marked";
 const ON_EVENT: &str = "changes are followed as they come";
 const NO_IPVS: &str = "there is no IPVS here";
@@ -74,13 +66,9 @@ pub const FIELDS: &[Field] = &[
     nothing("clientConnection.burst", NO_LIMIT, check::number),
     flag("hostnameOverride", "node-name", check::text),
     flag("clusterCIDR", "cluster-cidr", check::cluster_cidr),
-    Field {
-        path: "detectLocalMode",
-        meaning: Meaning::FlagFor("ClusterCIDR", "NodeCIDR", "detect-local-mode", TOLD_BY_NETWORK),
-        check: check::detect_local_mode,
-    },
-    detect("detectLocal.bridgeInterface"),
-    detect("detectLocal.interfaceNamePrefix"),
+    flag("detectLocalMode", "detect-local-mode", check::detect_local_mode),
+    flag("detectLocal.bridgeInterface", "pod-bridge-interface", check::text),
+    flag("detectLocal.interfaceNamePrefix", "pod-interface-name-prefix", check::text),
     flag("nodePortAddresses", "nodeport-addresses", check::node_port_addresses),
     flag("oomScoreAdj", "oom-score-adj", check::oom_score),
     flag("conntrack.maxPerCore", "conntrack-max-per-core", check::count),

@@ -106,9 +106,6 @@ fn take_field(value: &Value, field: &Field, mode: &str, document: &mut Document)
             document.flags.push((flag, flag_value.to_owned()));
         }
         Meaning::FlagIf(..) => {}
-        Meaning::FlagFor(harmless, ..) if text == harmless => {}
-        Meaning::FlagFor(_, wanted, flag, _) if text == wanted => document.flags.push((flag, text)),
-        Meaning::FlagFor(.., why) => document.ignored.push((field.path.to_owned(), why.to_owned())),
         Meaning::Nothing(why) => document.ignored.push((field.path.to_owned(), why.to_owned())),
         Meaning::NothingUnless(harmless, _) if text == harmless => {}
         Meaning::NothingUnless(_, why) => document.ignored.push((field.path.to_owned(), why.to_owned())),

@@ -125,10 +125,14 @@ nftables: {masqueradeAll: true, minSyncPeriod: 1s}
 }
 
 #[test]
-fn cfg_dl_a_mode_that_tells_pods_by_networks_is_taken() {
+fn cfg_dl_the_mode_that_tells_pods_is_taken_with_its_devices() {
     let flags = |mode| document(&format!("detectLocalMode: {mode}")).flags;
-    assert_eq!(flags("NodeCIDR"), [("detect-local-mode", "NodeCIDR".to_owned())]);
-    assert_eq!(flags("ClusterCIDR"), []);
+    for mode in ["ClusterCIDR", "NodeCIDR", "BridgeInterface", "InterfaceNamePrefix"] {
+        assert_eq!(flags(mode), [("detect-local-mode", mode.to_owned())]);
+    }
+    let devices = document("detectLocal: {bridgeInterface: cni0, interfaceNamePrefix: cali}").flags;
+    let expected = [("pod-bridge-interface", "cni0"), ("pod-interface-name-prefix", "cali")];
+    assert_eq!(devices, expected.map(|(flag, value)| (flag, value.to_owned())));
 }
 
 #[test]
@@ -137,7 +141,6 @@ fn what_has_no_meaning_is_named_with_the_reason() {
 mode: ipvs
 ipvs: {scheduler: lc}
 iptables: {masqueradeAll: true}
-detectLocalMode: BridgeInterface
 featureGates: {TopologyAwareHints: true}
 clientConnection: {qps: 5, brust: 10}
 colour: blue
@@ -148,7 +151,6 @@ colour: blue
         "mode: all is done in one way here, by eBPF",
         "ipvs.scheduler: there is no IPVS here",
         "iptables.masqueradeAll: the mode is ipvs",
-        "detectLocalMode: pods are told by networks, not by interfaces",
         "featureGates: they are of kube-proxy's own code",
         "clientConnection.qps: requests are few, and not limited",
         "clientConnection.brust: there is no such field",

@@ -259,6 +259,7 @@ fn node_facts(args: &Args, manifests: &Manifests) -> NodeFacts {
     let cluster_cidrs = match args.detect_local_mode {
         DetectLocal::ClusterCidr => args.cluster_cidr.clone(),
         DetectLocal::NodeCidr => object.map(translate::pod_cidrs).unwrap_or_default(),
+        DetectLocal::BridgeInterface | DetectLocal::InterfaceNamePrefix => vec![],
     };
     NodeFacts {
         addresses,

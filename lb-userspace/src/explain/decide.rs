@@ -64,6 +64,9 @@ impl<'a> Case<'_, 'a> {
         let (object, field) = match node.detect_local {
             DetectLocal::ClusterCidr => ("Shunt".to_owned(), "--cluster-cidr"),
             DetectLocal::NodeCidr => (format!("Node {}", node.name), "spec.podCIDRs"),
+            DetectLocal::BridgeInterface | DetectLocal::InterfaceNamePrefix => {
+                ("Shunt".to_owned(), "--detect-local-mode")
+            }
         };
         let (object, field, finding) = match self.source {
             Source::Node => {
@@ -72,6 +75,14 @@ impl<'a> Case<'_, 'a> {
             Source::Pod => {
                 (object, field, format!("{src} is inside {}: a pod", words::list(&node.cluster_cidrs)))
             }
+            Source::Outside if node.detect_local.is_by_device() => (
+                object,
+                field,
+                format!(
+                    "pods are told by the device that their packets come in by, and {src} says nothing of that: \
+                     taken for a client outside"
+                ),
+            ),
             Source::Outside if node.can_tell_pods(self.question.family()) => (
                 object,
                 field,

@@ -53,6 +53,19 @@ pub enum DetectLocal {
     /// `spec.podCIDRs` of this Node: pods of this node alone.
     #[value(name = "NodeCIDR")]
     NodeCidr,
+    /// By no network: what comes in by one bridge is a pod's.
+    #[value(name = "BridgeInterface")]
+    BridgeInterface,
+    /// By no network: what comes in by devices whose names begin alike is a pod's.
+    #[value(name = "InterfaceNamePrefix")]
+    InterfaceNamePrefix,
+}
+
+impl DetectLocal {
+    /// Whether pods are told by the device that they are behind, whatever their addresses are.
+    pub fn is_by_device(self) -> bool {
+        matches!(self, Self::BridgeInterface | Self::InterfaceNamePrefix)
+    }
 }
 
 /// What `compile` must know of the node.
@@ -83,7 +96,8 @@ impl NodeFacts {
 
     /// Whether a packet of a family that comes from a pod is told from others (CFG-DL).
     pub fn can_tell_pods(&self, family: Family) -> bool {
-        self.cluster_cidrs.iter().any(|cidr| Family::of(cidr.addr()) == family)
+        self.detect_local.is_by_device()
+            || self.cluster_cidrs.iter().any(|cidr| Family::of(cidr.addr()) == family)
     }
 
     /// The addresses of a family that accept NodePorts.

@@ -209,3 +209,15 @@ fn both_families_are_answered_alike_svc_07() {
     check(&world, &node(), "fd00:10:244:1::5", "[fd00:172:20::10]:8080", expected);
     check(&world, &node(), "2001:db8::7", "[fd00:192:168::2]:31111", expected);
 }
+
+#[test]
+fn where_pods_are_told_by_their_devices_an_address_is_a_client_outside_cfg_dl() {
+    let own = NodeFacts { detect_local: DetectLocal::InterfaceNamePrefix, cluster_cidrs: vec![], ..always() };
+    let world = with(TrafficPolicy::Cluster, TrafficPolicy::Local);
+    let step = ask(&world, &own, POD, CLUSTER).steps.remove(0);
+    assert_eq!((step.field.as_str(), step.row), ("--detect-local-mode", "CFG-DL"));
+    assert!(step.finding.ends_with("taken for a client outside"), "{}", step.finding);
+    // Who is not a pod is masqueraded toward a ClusterIP, as with any way of telling pods that works.
+    check(&world, &own, CLIENT, CLUSTER, &all(ALL));
+    check(&world, &own, CLIENT, "192.168.0.2:31111", "DNAT 10.244.1.11:80 EPS-08");
+}

@@ -193,7 +193,6 @@ impl Picture {
         if self.is_node_leaving.replace(is_leaving) != Some(is_leaving) {
             self.changes.insert(Subject::NodeLeaving, Change::NodeLeaving(is_leaving));
         }
-        let zone = translate::zone(node);
         let (zone, pod_cidrs) = (translate::zone(node), translate::pod_cidrs(node));
         if zone != self.zone {
             self.zone.clone_from(&zone);
