@@ -1,5 +1,7 @@
 //! Pods whose sockets are not hooked: their packets are served where they come into the node.
 
+use std::time::Duration;
+
 use lb_tests::{Inside, check, tcp};
 
 use super::{Edge, here, there};
@@ -34,4 +36,22 @@ fn a_pod_that_is_not_hooked_reaches_services_and_itself_through_them() {
     }
     // The socket hooks go on serving the others.
     assert_eq!(check::dial(&other, &tcp("10.96.0.1:80")).greeting.pod, "here");
+}
+
+#[test]
+fn by_the_name_of_its_device_a_pod_is_told_from_a_client_outside_cfg_dl() {
+    let elsewhere = there("elsewhere").node_port(31_002).external_local();
+    let told = ["--detect-local-mode", "InterfaceNamePrefix", "--pod-interface-name-prefix", "he"];
+    let edge = Edge::with_arguments(&told, &[&elsewhere]);
+    for target in edge.on_node(31_002) {
+        // Policy is for clients outside: who is inside is sent to endpoints of any node.
+        assert!(fetch(&edge, &edge.here, &target).contains("\"pod\":\"there\""), "{target}");
+        let failure = check::failed(
+            tcp(&target).within(Duration::from_millis(700)).from(&edge.client).expect("an attempt").remove(0),
+        );
+        assert!(
+            ["ETIMEDOUT", "EAGAIN", "EINPROGRESS"].contains(&failure.errno.as_str()),
+            "{target}: {failure}"
+        );
+    }
 }
