@@ -1,6 +1,6 @@
 //! Follows one kind of object: a list, then a watch from where the list was, and again where that breaks.
 //!
-//! The protocol is `kube`'s [`watcher`]: resource versions, bookmarks, pages, streaming lists. What it leaves
+//! The protocol is `kube`'s [`watcher()`]: resource versions, bookmarks, pages, streaming lists. What it leaves
 //! open is decided here:
 //!
 //! - **When to list again.** A connection that breaks is taken up where it was. An answer that can't be
