@@ -12,7 +12,7 @@ use lb_common::FilterBit;
 use crate::compile::compile;
 use crate::control::Snapshot;
 use crate::model::{Affected, Change, DetectLocal, NodeFacts, ObjectName, World};
-use crate::reconcile::{Barrier, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
+use crate::reconcile::{Barrier, Contest, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::ServiceTable;
 
@@ -40,6 +40,8 @@ pub struct Report {
     pub refusals: Vec<Refusal>,
     /// Backends that are gone by it.
     pub gone: Vec<GoneBackend>,
+    /// What several Services claim, where that is new or has another outcome now.
+    pub contests: Vec<Contest>,
     /// From the event to the last write.
     pub took: Duration,
 }
@@ -156,6 +158,7 @@ impl<S: Store> Engine<S> {
             writes: outcome.writes,
             refusals: outcome.refusals,
             gone: outcome.gone,
+            contests: outcome.contests,
             took: began.elapsed(),
         })
     }
@@ -181,6 +184,7 @@ impl<S: Store> Engine<S> {
             let outcome = self.reconciler.replace(name, tables);
             all.writes += outcome.writes;
             all.gone.extend(outcome.gone);
+            all.contests.extend(outcome.contests);
             // What waits for room is told by each replacement: the last one knows all.
             all.refusals = outcome.refusals;
         }

@@ -240,6 +240,7 @@ async fn turn(
 
 fn tell(report: &Report) {
     report.refusals.iter().for_each(tell_refusal);
+    report.contests.iter().for_each(|contest| tracing::warn!("{contest}"));
     tracing::info!(
         services = report.services,
         writes = report.writes,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{Backend, BackendFlags, BackendId, Proto, Service, ServiceId, ServiceLabel};
 
+use super::contest::Contests;
 use super::filter::Filter;
 use super::ids::{Ids, Runs};
 use super::ranges::Ranges;
@@ -19,6 +20,7 @@ impl State {
         let mut state = Self {
             groups: BTreeMap::new(),
             claims: BTreeMap::new(),
+            contests: Contests::default(),
             unsettled: frontends.keys().copied().collect(),
             installed: frontends,
             service_ids: Ids::new(

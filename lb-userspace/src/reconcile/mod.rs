@@ -12,6 +12,7 @@
 
 mod adopt;
 mod build;
+mod contest;
 mod filter;
 mod ids;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod state;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use contest::Contest;
 pub use op::{Barrier, Capacity, GoneBackend, Observed, Op, Range, Store, StoreError};
 pub use packets::NodePath;
 pub(crate) use state::chain;

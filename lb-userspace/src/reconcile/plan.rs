@@ -278,10 +278,11 @@ impl State {
     }
 
     /// Puts and removes frontends where who should have one and who has it differ.
-    fn switch(&self, touched: &BTreeSet<FrontendKey>, phases: &mut Phases) {
+    fn switch(&mut self, touched: &BTreeSet<FrontendKey>, phases: &mut Phases) {
         let mut removals = Vec::new();
         for key in touched {
             let claims = self.claims.get(key);
+            self.contests.look(*key, claims);
             let wanted = claims.and_then(|claims| winner(claims.values())).and_then(|claim| {
                 let group = self.groups.get(&claim.key)?;
                 Some(Frontend::new(group.id, *group.frontends.get(key)?))

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{Backend, BackendId, Frontend, FrontendFlags, FrontendKey, Service, ServiceId, ServiceLabel};
 
+use super::contest::{Contest, Contests};
 use super::filter::Filter;
 use super::ids::{Ids, Run, Runs};
 use super::packets::NodePath;
@@ -48,6 +49,8 @@ pub struct Outcome {
     pub refusals: Vec<Refusal>,
     /// Backends that are gone by it.
     pub gone: Vec<GoneBackend>,
+    /// What several Services claim, where that is new or has another outcome now.
+    pub contests: Vec<Contest>,
 }
 
 /// Bookkeeping of the maps.
@@ -56,6 +59,7 @@ pub(super) struct State {
     pub(super) groups: BTreeMap<ServiceKey, Group>,
     /// Who wants each frontend.
     pub(super) claims: BTreeMap<FrontendKey, BTreeMap<ServiceKey, Claim>>,
+    pub(super) contests: Contests,
     /// Who has it.
     pub(super) installed: BTreeMap<FrontendKey, Frontend>,
     pub(super) service_ids: Ids,
@@ -195,6 +199,7 @@ impl<S: Store> Reconciler<S> {
             self.waiting.insert(table.key.clone(), table);
         }
         outcome.gone = std::mem::take(&mut self.state.gone);
+        outcome.contests = self.state.contests.take();
         outcome
     }
 

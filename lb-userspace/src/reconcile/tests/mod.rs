@@ -9,7 +9,7 @@ use lb_common::{Addr, FrontendFlags, FrontendKey, FrontendKind, Port, Proto};
 use proptest::prelude::*;
 
 use super::memory::Memory;
-use super::{Reconciler, Store};
+use super::{Outcome, Reconciler, Store};
 use crate::model::{Family, ObjectName, ServiceType};
 use crate::tables::{BackendKey, BackendState, ServiceKey, ServiceTable};
 
@@ -261,4 +261,26 @@ proptest! {
         prop_assert_eq!(&second.store().filter, &fresh.store().filter);
         prop_assert_eq!(packets::ranges(&second), packets::ranges(&fresh));
     }
+}
+
+#[test]
+fn who_goes_without_a_contested_address_is_told_once_and_again_when_that_changes_svc_14() {
+    let mut reconciler = reconciler();
+    let of_age = |number, created| {
+        let mut table = ServiceTable { created: Some(created), ..table(number, &[11]) };
+        table.frontends.extend(self::table(1, &[11]).frontends);
+        table
+    };
+    let told = |outcome: Outcome| outcome.contests.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(told(reconciler.replace_all(vec![of_age(1, 20)])), Vec::<String>::new());
+    let [first] = &told(reconciler.replace(&key(2).service, vec![of_age(2, 30)]))[..] else { panic!("one") };
+    let (one, two) = (key(1), key(2));
+    assert!(first.contains(&format!("{one} has it, {two} goes without")), "{first}");
+    assert_eq!(
+        told(reconciler.replace(&key(2).service, vec![of_age(2, 30)])),
+        Vec::<String>::new(),
+        "told already"
+    );
+    let [second] = &told(reconciler.replace(&key(3).service, vec![of_age(3, 10)]))[..] else { panic!("one") };
+    assert!(second.contains(&format!("{} has it", key(3))), "{second}");
 }

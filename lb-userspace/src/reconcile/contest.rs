@@ -1,0 +1,70 @@
+//! Addresses and ports that several Services claim (SVC-14, EXT-02): who has them, and who goes without.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use lb_common::{FrontendKey, FrontendKind};
+
+use crate::compile::claims::{Claim, winner};
+use crate::tables::ServiceKey;
+
+/// A frontend that one Service has and others claim in vain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contest {
+    /// What is claimed.
+    pub frontend: FrontendKey,
+    /// Who has it.
+    pub owner: ServiceKey,
+    /// Who goes without.
+    pub others: BTreeSet<ServiceKey>,
+}
+
+impl Contest {
+    /// Among these claims to `frontend`; `None` where all are of one Service, or guards, which are shared.
+    fn among(frontend: FrontendKey, claims: &BTreeMap<ServiceKey, Claim>) -> Option<Self> {
+        let is_guard =
+            |claim: &&Claim| matches!(claim.kind, FrontendKind::AddressGuard | FrontendKind::PortGuard);
+        let owner = winner(claims.values()).filter(|claim| !is_guard(claim))?;
+        let in_vain =
+            claims.values().filter(|claim| !is_guard(claim) && claim.key.service != owner.key.service);
+        let others: BTreeSet<ServiceKey> = in_vain.map(|claim| claim.key.clone()).collect();
+        (!others.is_empty()).then(|| Self { frontend, owner: owner.key.clone(), others })
+    }
+}
+
+impl fmt::Display for Contest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { frontend, owner, others } = self;
+        write!(f, "{frontend} is claimed by several Services: {owner} has it,")?;
+        for (index, other) in others.iter().enumerate() {
+            write!(f, "{} {other}", if index == 0 { "" } else { "," })?;
+        }
+        f.write_str(" goes without; the older Service has an address, and an address before a node port")
+    }
+}
+
+/// The contests that there are, and those not told yet.
+#[derive(Debug, Default)]
+pub(super) struct Contests {
+    known: BTreeMap<FrontendKey, Contest>,
+    fresh: Vec<Contest>,
+}
+
+impl Contests {
+    /// The claims to a frontend are these now.
+    pub(super) fn look(&mut self, frontend: FrontendKey, claims: Option<&BTreeMap<ServiceKey, Claim>>) {
+        let Some(contest) = claims.and_then(|claims| Contest::among(frontend, claims)) else {
+            self.known.remove(&frontend);
+            return;
+        };
+        if self.known.get(&frontend) != Some(&contest) {
+            self.known.insert(frontend, contest.clone());
+            self.fresh.push(contest);
+        }
+    }
+
+    /// Those that are new, or have another outcome, since the last call.
+    pub(super) fn take(&mut self) -> Vec<Contest> {
+        std::mem::take(&mut self.fresh)
+    }
+}
