@@ -247,7 +247,20 @@ impl ApiServer {
 
     /// Is there again, with all that it had.
     pub fn come_back(&self) -> Result<()> {
-        let listener = (self.listen)(self.address)?;
+        // What listened before may still be on its way out.
+        let in_use = |error: &anyhow::Error| {
+            let kinds = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+            kinds.into_iter().any(|cause| cause.kind() == std::io::ErrorKind::AddrInUse)
+        };
+        let deadline = Instant::now() + PATIENCE;
+        let listener = loop {
+            match (self.listen)(self.address) {
+                Err(error) if in_use(&error) && Instant::now() < deadline => {
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                listener => break listener?,
+            }
+        };
         self.command(|done| Command::Listen(listener, done))
     }
 
