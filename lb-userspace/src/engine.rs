@@ -11,7 +11,7 @@ use lb_common::FilterBit;
 
 use crate::compile::compile;
 use crate::control::Snapshot;
-use crate::model::{Affected, Change, DetectLocal, NodeFacts, ObjectName, World};
+use crate::model::{Affected, Change, DetectLocal, NodeFacts, NodeObject, ObjectName, World};
 use crate::reconcile::{Barrier, Contest, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::ServiceTable;
@@ -51,6 +51,8 @@ pub struct Report {
 pub struct Engine<S> {
     world: World,
     node: NodeFacts,
+    /// The addresses that the interfaces have; `None` where the node's addresses were given.
+    interfaces: Option<Vec<IpAddr>>,
     /// Where ClusterIPs are from, as the packet path was told.
     service_cidrs: Vec<IpNet>,
     reconciler: Reconciler<S>,
@@ -66,6 +68,7 @@ impl<S: Store> Engine<S> {
         Self {
             world: World::default(),
             node,
+            interfaces: None,
             service_cidrs: vec![],
             reconciler,
             synced: false,
@@ -132,9 +135,10 @@ impl<S: Store> Engine<S> {
                 self.synced |= event.first;
                 if event.first { Scope::Everything } else { affected }
             }
-            Event::Addresses(addresses) if addresses == self.node.addresses => Scope::default(),
+            Event::Addresses(addresses) if self.interfaces.as_ref() == Some(&addresses) => Scope::default(),
             Event::Addresses(addresses) => {
-                self.node.addresses = addresses;
+                self.interfaces = Some(addresses);
+                self.hear_node();
                 Scope::Everything
             }
             Event::Settled => {
@@ -168,13 +172,21 @@ impl<S: Store> Engine<S> {
         for change in changes {
             scope.add(self.world.apply(change));
         }
-        if self.world.zone() != self.node.zone.as_deref() {
-            self.node.zone = self.world.zone().map(str::to_owned);
-        }
-        if self.node.detect_local == DetectLocal::NodeCidr {
-            self.node.cluster_cidrs = self.world.pod_cidrs().to_vec();
-        }
+        self.hear_node();
         scope
+    }
+
+    /// Takes from the Node object what nobody said otherwise.
+    fn hear_node(&mut self) {
+        let unseen = NodeObject::default();
+        let object = self.world.node().unwrap_or(&unseen);
+        self.node.zone.clone_from(&object.zone);
+        if self.node.detect_local == DetectLocal::NodeCidr {
+            self.node.cluster_cidrs.clone_from(&object.pod_cidrs);
+        }
+        if let Some(interfaces) = &self.interfaces {
+            self.node.set_addresses(interfaces, &object.addresses);
+        }
     }
 
     fn put_services(&mut self, names: BTreeSet<ObjectName>) -> (usize, Outcome) {
@@ -239,10 +251,15 @@ mod tests {
         Engine::new(node, Reconciler::adopt(Memory::new(16, 64, 64)).expect("an empty store"))
     }
 
+    fn says_of_node(first: bool, mut changes: Vec<Change>, node: NodeObject) -> Event {
+        changes.push(Change::Node(node));
+        Event::Source(SourceEvent { first, changes, ..SourceEvent::default() })
+    }
+
     fn says(cidrs: &[&str], first: bool) -> Event {
         let service = Change::Service(Box::new(load_balancer_service()));
-        let cidrs = Change::PodCidrs(cidrs.iter().map(|text| net(text)).collect());
-        Event::Source(SourceEvent { first, changes: vec![service, cidrs], ..SourceEvent::default() })
+        let pod_cidrs = cidrs.iter().map(|text| net(text)).collect();
+        says_of_node(first, vec![service], NodeObject { pod_cidrs, ..NodeObject::default() })
     }
 
     #[test]
@@ -255,6 +272,29 @@ mod tests {
         assert_eq!((report.services, known(&engine)), (1, vec![net("fd00:10:244:1::/64")]));
         engine.handle(says(&[], false)).expect("a report");
         assert!(!engine.snapshot().node.can_tell_pods(Family::V4));
+    }
+
+    #[test]
+    fn nod_03_of_the_addresses_that_there_are_the_node_object_says_which_is_the_primary_one() {
+        let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
+        let mut engine = engine(DetectLocal::ClusterCidr);
+        engine.handle(Event::Addresses(ips(&["172.16.0.5", "192.168.0.2", "fd00::2"])));
+        let addresses = ips(&["192.168.0.2", "203.0.113.9"]);
+        let object = NodeObject { addresses, ..NodeObject::default() };
+        engine.handle(says_of_node(true, vec![], object)).expect("a report");
+        let expected = ips(&["192.168.0.2", "172.16.0.5", "fd00::2"]);
+        assert_eq!(engine.node().addresses, expected, "203.0.113.9 is another machine's translation");
+        engine.handle(Event::Addresses(ips(&["172.16.0.5", "fd00::2"]))).expect("a report");
+        assert_eq!(engine.node().addresses, ips(&["172.16.0.5", "fd00::2"]), "it is gone (NOD-04)");
+    }
+
+    #[test]
+    fn nod_03_addresses_that_were_given_are_as_they_were_given() {
+        let mut engine = engine(DetectLocal::ClusterCidr);
+        let given = engine.node().addresses.clone();
+        let addresses = given.iter().rev().copied().collect();
+        engine.handle(says_of_node(true, vec![], NodeObject { addresses, ..NodeObject::default() }));
+        assert_eq!(engine.node().addresses, given);
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn given(text: Option<&String>) -> Option<String> {
 /// What an event says of where pods of this node are, if anything.
 pub(super) fn told(event: &SourceEvent) -> Option<&[IpNet]> {
     event.changes.iter().rev().find_map(|change| match change {
-        Change::PodCidrs(cidrs) => Some(cidrs.as_slice()),
+        Change::Node(node) => Some(node.pod_cidrs.as_slice()),
         _ => None,
     })
 }

@@ -50,7 +50,7 @@ pub(super) struct Args {
     node_name: Option<String>,
 
     /// An address of this node; node ports answer on it. Repeat it for more, the primary one of each family
-    /// first [default: the addresses of the interfaces, as they come and go]
+    /// first [default: the addresses of the interfaces, as they come and go, in the order of the Node object]
     #[arg(long = "node-ip", env = "SHUNT_NODE_IP", value_name = "IP", value_delimiter = ',')]
     node_ips: Vec<IpAddr>,
 

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
 use ipnet::IpNet;
-use k8s_openapi::api::core::v1::Node;
 use serde::Serialize;
 
 use super::manifests::{self, Manifests};
@@ -251,37 +250,22 @@ fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 /// What the options say of the node, and where they don't, its object.
 fn node_facts(args: &Args, manifests: &Manifests) -> NodeFacts {
     let name = args.node_name.clone().unwrap_or_else(crate::node::host_name);
-    let object = manifests.nodes.get(&name);
-    let addresses = match object {
-        Some(object) if args.node_ips.is_empty() => addresses(object),
-        _ => args.node_ips.clone(),
-    };
+    let object = manifests.nodes.get(&name).map(translate::node).unwrap_or_default();
+    let given = Some(args.node_ips.clone()).filter(|ips| !ips.is_empty());
     let cluster_cidrs = match args.detect_local_mode {
         DetectLocal::ClusterCidr => args.cluster_cidr.clone(),
-        DetectLocal::NodeCidr => object.map(translate::pod_cidrs).unwrap_or_default(),
+        DetectLocal::NodeCidr => object.pod_cidrs,
         DetectLocal::BridgeInterface | DetectLocal::InterfaceNamePrefix => vec![],
     };
     NodeFacts {
-        addresses,
-        zone: args.zone.clone().or_else(|| object.and_then(translate::zone)),
+        addresses: given.unwrap_or(object.addresses),
+        zone: args.zone.clone().or(object.zone),
         name,
         detect_local: args.detect_local_mode,
         cluster_cidrs,
         node_port_addresses: args.node_port_addresses.clone(),
         masquerade_always: args.masquerade == Masquerade::Always,
     }
-}
-
-/// `status.addresses`: the internal ones, then the external ones (NOD-03).
-fn addresses(node: &Node) -> Vec<IpAddr> {
-    let listed = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
-    let of_type = |kind: &'static str| {
-        listed
-            .clone()
-            .filter(move |address| address.type_ == kind)
-            .filter_map(|address| translate::parse_address(&address.address))
-    };
-    of_type("InternalIP").chain(of_type("ExternalIP")).collect()
 }
 
 fn question(args: &Args, world: &World, node: &NodeFacts) -> anyhow::Result<Question> {

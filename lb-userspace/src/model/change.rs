@@ -1,8 +1,6 @@
 //! What a source tells the engine.
 
-use ipnet::IpNet;
-
-use super::{EndpointSlice, ObjectName, Service};
+use super::{EndpointSlice, NodeObject, ObjectName, Service};
 
 /// One object as it is now, or gone. Applying a change twice is applying it once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,10 +13,6 @@ pub enum Change {
     Slice(Box<EndpointSlice>),
     /// There is no EndpointSlice of this name.
     SliceGone(ObjectName),
-    /// The zone of this node is this now (TOPO-06).
-    Zone(Option<String>),
-    /// This node is there, and about to go away or not (HLZ-04).
-    NodeLeaving(bool),
-    /// Pods of this node have their addresses from these now (CFG-DL); none where nobody knows.
-    PodCidrs(Vec<IpNet>),
+    /// The Node object of this node says this now.
+    Node(NodeObject),
 }

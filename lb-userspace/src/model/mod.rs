@@ -11,7 +11,7 @@ mod world;
 
 pub use change::Change;
 pub use endpoint::{Endpoint, EndpointSlice, SlicePort};
-pub use node::{DetectLocal, NodeFacts, NodePortAddresses, UnknownNodePortAddresses};
+pub use node::{DetectLocal, NodeFacts, NodeObject, NodePortAddresses, UnknownNodePortAddresses};
 pub use service::{
     Family, Ingress, IngressMode, ObjectName, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy,
 };

@@ -68,6 +68,20 @@ impl DetectLocal {
     }
 }
 
+/// What the Node object of this node says. One that is gone has said it all the same, as long as this node
+/// serves.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NodeObject {
+    /// Label `topology.kubernetes.io/zone` (TOPO-06).
+    pub zone: Option<String>,
+    /// `status.addresses`: those of type InternalIP, then those of type ExternalIP (NOD-03).
+    pub addresses: Vec<IpAddr>,
+    /// `spec.podCIDRs`: where pods of this node have their addresses from (CFG-DL).
+    pub pod_cidrs: Vec<IpNet>,
+    /// Whether it is about to go away (HLZ-04).
+    pub is_leaving: bool,
+}
+
 /// What `compile` must know of the node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NodeFacts {
@@ -89,6 +103,14 @@ pub struct NodeFacts {
 }
 
 impl NodeFacts {
+    /// Takes the addresses that the interfaces have, in the order of the Node object as far as it names them
+    /// (NOD-03): which one is the primary one is the cluster's to say, and which there are is the kernel's.
+    pub fn set_addresses(&mut self, interfaces: &[IpAddr], object: &[IpAddr]) {
+        let named = object.iter().filter(|ip| interfaces.contains(ip));
+        let others = interfaces.iter().filter(|ip| !object.contains(ip));
+        self.addresses = named.chain(others).copied().collect();
+    }
+
     /// The first address of a family.
     pub fn primary(&self, family: Family) -> Option<IpAddr> {
         self.addresses.iter().copied().find(|ip| Family::of(*ip) == family)

@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ipnet::IpNet;
-
-use super::{Change, EndpointSlice, ObjectName, Service};
+use super::{Change, EndpointSlice, NodeObject, ObjectName, Service};
 
 /// All Services and EndpointSlices known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,9 +11,7 @@ pub struct World {
     slices: BTreeMap<ObjectName, EndpointSlice>,
     /// Names of the slices of each Service, whether it exists or not.
     slices_of: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
-    zone: Option<String>,
-    is_node_leaving: Option<bool>,
-    pod_cidrs: Vec<IpNet>,
+    node: Option<NodeObject>,
 }
 
 /// What must be compiled anew after a change.
@@ -67,19 +63,13 @@ impl World {
                 }
                 None => Affected::Nothing,
             },
-            Change::NodeLeaving(is_leaving) => {
-                self.is_node_leaving = Some(is_leaving);
-                Affected::Nothing
-            }
-            Change::Zone(zone) if zone == self.zone => Affected::Nothing,
-            Change::Zone(zone) => {
-                self.zone = zone;
-                Affected::Everything
-            }
-            Change::PodCidrs(cidrs) if cidrs == self.pod_cidrs => Affected::Nothing,
-            Change::PodCidrs(cidrs) => {
-                self.pod_cidrs = cidrs;
-                Affected::Everything
+            Change::Node(node) => {
+                let before = self.node.replace(node.clone()).unwrap_or_default();
+                // No Service is served otherwise because the node is about to go.
+                match (NodeObject { is_leaving: node.is_leaving, ..before }) == node {
+                    true => Affected::Nothing,
+                    false => Affected::Everything,
+                }
             }
         }
     }
@@ -104,19 +94,9 @@ impl World {
         self.slices.values()
     }
 
-    /// The zone of this node, where a source knows it.
-    pub fn zone(&self) -> Option<&str> {
-        self.zone.as_deref()
-    }
-
-    /// Whether this node is about to go away (HLZ-04); `None` where no source has seen it.
-    pub fn is_node_leaving(&self) -> Option<bool> {
-        self.is_node_leaving
-    }
-
-    /// Where pods of this node have their addresses from, as far as a source knows.
-    pub fn pod_cidrs(&self) -> &[IpNet] {
-        &self.pod_cidrs
+    /// What the Node object of this node says; `None` where no source has seen it.
+    pub fn node(&self) -> Option<&NodeObject> {
+        self.node.as_ref()
     }
 
     fn unlink(&mut self, service: &ObjectName, slice: &ObjectName) {

@@ -148,7 +148,7 @@ impl Metrics {
             match change {
                 Change::Service(_) | Change::ServiceGone(_) => _ = self.service_changes.inc(),
                 Change::Slice(_) | Change::SliceGone(_) => _ = self.endpoint_changes.inc(),
-                Change::Zone(_) | Change::PodCidrs(_) | Change::NodeLeaving(_) => {}
+                Change::Node(_) => {}
             }
         }
     }

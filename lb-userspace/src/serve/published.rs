@@ -73,7 +73,8 @@ impl Publisher {
             self.metrics.count_applied(report, engine.world());
             health_checks(engine.world(), engine.node())
         });
-        let is_node_eligible = !self.watches_node || engine.world().is_node_leaving() == Some(false);
+        let is_node_eligible =
+            !self.watches_node || engine.world().node().is_some_and(|node| !node.is_leaving);
         self.sender.send_modify(|published| {
             published.queued = None;
             published.is_node_eligible = is_node_eligible;

@@ -16,7 +16,7 @@ use super::*;
 use crate::compile::tests::objects::*;
 use crate::datapath::Fill;
 use crate::engine::{Engine, Event};
-use crate::model::{Change, NodeFacts, NodePortAddresses, Service, TrafficPolicy};
+use crate::model::{Change, NodeFacts, NodeObject, NodePortAddresses, Service, TrafficPolicy};
 use crate::reconcile::Reconciler;
 use crate::reconcile::memory::Memory;
 use crate::source::SourceEvent;
@@ -116,11 +116,11 @@ fn boxed(service: Service) -> Change {
 fn a_node_is_sent_clients_once_it_is_seen_and_until_it_leaves_hlz_04() {
     let mut instance = Instance::start(true);
     ask_until(instance.health, "GET /healthz", is(503));
-    instance.put(vec![Change::NodeLeaving(false)]);
+    instance.put(vec![Change::Node(NodeObject::default())]);
     let answer = ask_until(instance.health, "GET /healthz", is(200));
     assert!(answer.contains("200 OK") && answer.contains("lastUpdated"), "{answer}");
     assert!(answer.contains("content-type: application/json\r\nx-content-type-options: nosniff"), "{answer}");
-    instance.put(vec![Change::NodeLeaving(true)]);
+    instance.put(vec![Change::Node(NodeObject { is_leaving: true, ..NodeObject::default() })]);
     ask_until(instance.health, "GET /healthz", is(503));
     assert!(is(200)(&try_ask(instance.health, "GET /livez")), "HLZ-05");
 }

@@ -19,7 +19,7 @@ use k8s_openapi::api::networking::v1::ServiceCIDR;
 use super::follow::News;
 use super::object::Kind;
 use super::shelf::{Shelf, Taken};
-use crate::model::{Change, ObjectName};
+use crate::model::{Change, NodeObject, ObjectName};
 use crate::source::translate::{self, Ignored, Skipped, Translation};
 use crate::source::{ObjectRef, Problem, SourceEvent};
 
@@ -42,9 +42,7 @@ pub(super) enum Heard {
 enum Subject {
     Service(ObjectName),
     Slice(ObjectName),
-    Zone,
-    NodeLeaving,
-    PodCidrs,
+    Node,
 }
 
 /// What a problem is of: an object, or a kind as a whole.
@@ -57,9 +55,7 @@ pub(super) struct Picture {
     slices: Shelf,
     nodes: Shelf,
     cidrs: Shelf,
-    zone: Option<String>,
-    is_node_leaving: Option<bool>,
-    pod_cidrs: Vec<IpNet>,
+    node: Option<NodeObject>,
     networks: BTreeMap<ObjectName, Vec<IpNet>>,
     problems: BTreeMap<Place, Problem>,
     changes: BTreeMap<Subject, Change>,
@@ -189,18 +185,10 @@ impl Picture {
     /// A node that is no more is where it was, as long as it serves.
     fn put_node(&mut self, _: &ObjectName, node: Option<&Node>) {
         let Some(node) = node else { return };
-        let is_leaving = translate::is_leaving(node);
-        if self.is_node_leaving.replace(is_leaving) != Some(is_leaving) {
-            self.changes.insert(Subject::NodeLeaving, Change::NodeLeaving(is_leaving));
-        }
-        let (zone, pod_cidrs) = (translate::zone(node), translate::pod_cidrs(node));
-        if zone != self.zone {
-            self.zone.clone_from(&zone);
-            self.changes.insert(Subject::Zone, Change::Zone(zone));
-        }
-        if pod_cidrs != self.pod_cidrs {
-            self.pod_cidrs.clone_from(&pod_cidrs);
-            self.changes.insert(Subject::PodCidrs, Change::PodCidrs(pod_cidrs));
+        // A node says something every few seconds, and most of it is nothing to us.
+        let node = translate::node(node);
+        if self.node.replace(node.clone()).as_ref() != Some(&node) {
+            self.changes.insert(Subject::Node, Change::Node(node));
         }
     }
 

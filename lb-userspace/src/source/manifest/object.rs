@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use k8s_openapi::api::core::v1 as api;
 use lb_common::Proto;
 
 use super::config::Config;
 use super::decode::{Fault, Manifest};
-use crate::model::{EndpointSlice, Family, ObjectName, Service, ServiceType, TrafficPolicy};
+use crate::model::{EndpointSlice, Family, NodeObject, ObjectName, Service, ServiceType, TrafficPolicy};
 use crate::source::translate::{self, Translation, parse_address};
 
 /// An object that is valid by itself.
@@ -20,14 +19,7 @@ pub(super) enum Object {
     /// `None` is a slice that is nobody's endpoints (EPS-00, SVC-02).
     Slice(Option<Arc<EndpointSlice>>),
     Pod(Arc<Pod>),
-    Node(Arc<NodeSaid>),
-}
-
-/// What a Node says of where it is and where its pods are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct NodeSaid {
-    pub(super) zone: Option<String>,
-    pub(super) pod_cidrs: Vec<IpNet>,
+    Node(Arc<NodeObject>),
 }
 
 /// A Service as its file has it: numbers only where they are given.
@@ -88,10 +80,7 @@ pub(super) fn object(manifest: &Manifest, config: &Config) -> Result<(Object, Ve
             let notes = if is_silent { vec![Fault::new("", note)] } else { vec![] };
             Ok((Object::Pod(Arc::new(pod)), notes))
         }
-        Manifest::Node(node) => {
-            let said = NodeSaid { zone: translate::zone(node), pod_cidrs: translate::pod_cidrs(node) };
-            Ok((Object::Node(Arc::new(said)), vec![]))
-        }
+        Manifest::Node(node) => Ok((Object::Node(Arc::new(translate::node(node))), vec![])),
     }
 }
 

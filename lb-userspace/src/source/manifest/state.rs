@@ -18,9 +18,9 @@ use super::contents::{Contents, Entry, contents};
 use super::decode::{Fault, Kind, ObjectId};
 use super::endpoints::{self, Derived, PodIndex};
 use super::files::Files;
-use super::object::{NodeSaid, Object};
+use super::object::Object;
 use super::resolve::{Choice, Resolved, resolve};
-use crate::model::{Change, EndpointSlice, ObjectName, Service};
+use crate::model::{Change, EndpointSlice, NodeObject, ObjectName, Service};
 use crate::source::{ObjectRef, Problem};
 
 /// What a reading of the directory came to.
@@ -62,7 +62,8 @@ struct InForce {
 struct Said {
     services: BTreeMap<ObjectName, Service>,
     slices: BTreeMap<ObjectName, Arc<EndpointSlice>>,
-    node: Arc<NodeSaid>,
+    /// As an object that says nothing where there is none.
+    node: Arc<NodeObject>,
 }
 
 impl ManifestState {
@@ -249,11 +250,8 @@ impl Said {
         changes.extend(gone.map(|name| Change::SliceGone(name.clone())));
         let gone = before.services.keys().filter(|name| !self.services.contains_key(*name));
         changes.extend(gone.map(|name| Change::ServiceGone(name.clone())));
-        if self.node.zone != before.node.zone {
-            changes.push(Change::Zone(self.node.zone.clone()));
-        }
-        if self.node.pod_cidrs != before.node.pod_cidrs {
-            changes.push(Change::PodCidrs(self.node.pod_cidrs.clone()));
+        if self.node != before.node {
+            changes.push(Change::Node(NodeObject::clone(&self.node)));
         }
         changes
     }

@@ -12,11 +12,13 @@ pub use address::{parse_address, parse_network};
 pub use service::{is_of_another_proxy, service};
 pub use slice::endpoint_slice;
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::model::ObjectName;
+use crate::model::{NodeObject, ObjectName};
 
 /// Label of a Service that is another proxy's (SVC-01) and that of its slices.
 pub const SERVICE_PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
@@ -75,24 +77,44 @@ impl Skipped {
     }
 }
 
+/// What a Node says.
+pub fn node(node: &Node) -> NodeObject {
+    NodeObject {
+        zone: zone(node),
+        addresses: node_addresses(node),
+        pod_cidrs: pod_cidrs(node),
+        is_leaving: is_leaving(node),
+    }
+}
+
 /// The zone a node is in (TOPO-01).
-pub fn zone(node: &Node) -> Option<String> {
+fn zone(node: &Node) -> Option<String> {
     label(&node.metadata, ZONE).filter(|zone| !zone.is_empty()).map(str::to_owned)
 }
 
 /// Whether a node is about to go away: it is being deleted, or an autoscaler will take it out (HLZ-04).
-pub fn is_leaving(node: &Node) -> bool {
+fn is_leaving(node: &Node) -> bool {
     let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
     node.metadata.deletion_timestamp.is_some() || taints.iter().any(|taint| taint.key == TO_BE_DELETED)
 }
 
 /// Where pods of a node have their addresses from (CFG-DL): `spec.podCIDRs`, or `spec.podCIDR` where an object
 /// older than that has it alone.
-pub fn pod_cidrs(node: &Node) -> Vec<IpNet> {
+fn pod_cidrs(node: &Node) -> Vec<IpNet> {
     let Some(spec) = &node.spec else { return vec![] };
     let several = spec.pod_cidrs.as_deref().filter(|texts| !texts.is_empty());
     let texts = several.unwrap_or(spec.pod_cidr.as_slice());
     texts.iter().filter_map(|text| parse_network(text)).collect()
+}
+
+/// `status.addresses`: the internal ones, then the external ones (NOD-03).
+fn node_addresses(node: &Node) -> Vec<IpAddr> {
+    let listed = node.status.iter().flat_map(|status| status.addresses.iter().flatten());
+    let of_type = |kind: &'static str| {
+        let listed = listed.clone().filter(move |address| address.type_ == kind);
+        listed.filter_map(|address| parse_address(&address.address))
+    };
+    of_type("InternalIP").chain(of_type("ExternalIP")).collect()
 }
 
 /// The name of a namespaced object.

@@ -138,7 +138,7 @@ fn hlz_04_a_node_is_told_to_leave_by_its_taint_and_is_as_it_was_when_it_is_no_mo
     let mut hear = |news| {
         picture.hear(Heard::Node(news));
         take(&mut picture, &mut world);
-        world.is_node_leaving()
+        world.node().map(|node| node.is_leaving)
     };
     assert_eq!(hear(News::Listed), None);
     assert_eq!(hear(News::Is(node("another"))), Some(false));
@@ -157,10 +157,13 @@ fn cfg_dl_the_pod_cidrs_of_the_node_are_told_when_they_change_and_stay_when_it_i
     let networks = both.map(|text| text.parse::<IpNet>().unwrap());
     picture.hear(node(&both));
     let event = take(&mut picture, &mut world).unwrap();
-    assert_eq!(event.changes, [Change::NodeLeaving(false), Change::PodCidrs(networks.to_vec())]);
+    assert_eq!(
+        event.changes,
+        [Change::Node(NodeObject { pod_cidrs: networks.to_vec(), ..NodeObject::default() })]
+    );
     picture.hear(node(&both));
     assert_eq!(take(&mut picture, &mut world), None);
     picture.hear(Heard::Node(News::Absent));
     assert_eq!(take(&mut picture, &mut world), None);
-    assert_eq!(world.pod_cidrs(), networks);
+    assert_eq!(world.node().unwrap().pod_cidrs, networks);
 }

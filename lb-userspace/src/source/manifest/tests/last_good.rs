@@ -1,7 +1,7 @@
 //! What is wrong stays as it was; the rest goes on.
 
 use super::*;
-use crate::model::Change;
+use crate::model::{Change, NodeObject};
 
 #[test]
 fn a_file_that_doesnt_parse_leaves_its_services_as_they_were_and_others_go_on() {
@@ -153,10 +153,13 @@ fn only_the_zone_of_this_node_is_told() {
         )
     };
     dir.write("a.yaml", &node("demo", "z1")).write("b.yaml", &node("other", "z2"));
-    assert_eq!(dir.load_well().changes, [Change::Zone(Some("z1".to_owned()))]);
+    assert_eq!(
+        dir.load_well().changes,
+        [Change::Node(NodeObject { zone: Some("z1".to_owned()), ..NodeObject::default() })]
+    );
     dir.write("b.yaml", &node("other", "z3"));
     assert_eq!(dir.load_well().changes, []);
-    assert_eq!(dir.remove("a.yaml").load_well().changes, [Change::Zone(None)]);
+    assert_eq!(dir.remove("a.yaml").load_well().changes, [Change::Node(NodeObject::default())]);
 }
 
 #[test]
@@ -175,8 +178,11 @@ fn cfg_dl_only_the_pod_cidrs_of_this_node_are_told() {
     };
     dir.write("a.yaml", &node("demo", "10.244.1.0/24")).write("b.yaml", &node("other", "10.244.2.0/24"));
     let told = vec!["10.244.1.0/24".parse().unwrap()];
-    assert_eq!(dir.load_well().changes, [Change::PodCidrs(told)]);
+    assert_eq!(
+        dir.load_well().changes,
+        [Change::Node(NodeObject { pod_cidrs: told, ..NodeObject::default() })]
+    );
     dir.write("b.yaml", &node("other", "10.244.3.0/24"));
     assert_eq!(dir.load_well().changes, []);
-    assert_eq!(dir.remove("a.yaml").load_well().changes, [Change::PodCidrs(vec![])]);
+    assert_eq!(dir.remove("a.yaml").load_well().changes, [Change::Node(NodeObject::default())]);
 }
