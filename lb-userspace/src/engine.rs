@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn nod_03_of_the_addresses_that_there_are_the_node_object_says_which_is_the_primary_one() {
+    fn nod_03_nod_04_of_the_addresses_that_there_are_the_node_object_says_which_is_the_primary_one() {
         let ips = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<IpAddr>>();
         let mut engine = engine(DetectLocal::ClusterCidr);
         engine.handle(Event::Addresses(ips(&["172.16.0.5", "192.168.0.2", "fd00::2"])));

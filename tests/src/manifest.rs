@@ -162,13 +162,14 @@ pub struct Pod {
     node: Option<String>,
     ips: Vec<IpAddr>,
     ready: bool,
+    terminating: bool,
     ports: Vec<Value>,
 }
 
 /// A ready Pod, wherever it is; [`crate::Pod::manifest`] has that of one which runs.
 pub fn pod(name: &str, ips: &[IpAddr]) -> Pod {
     let (name, ips) = (name.to_owned(), ips.to_vec());
-    Pod { name, labels: json!({}), node: None, ips, ready: true, ports: Vec::new() }
+    Pod { name, labels: json!({}), node: None, ips, ready: true, terminating: false, ports: Vec::new() }
 }
 
 impl Pod {
@@ -193,6 +194,13 @@ impl Pod {
         self
     }
 
+    /// Deleted, and serving until it ends.
+    #[must_use]
+    pub fn terminating(mut self) -> Self {
+        self.terminating = true;
+        self
+    }
+
     /// One more container port.
     #[must_use]
     pub fn container_port(mut self, name: &str, port: u16) -> Self {
@@ -205,10 +213,16 @@ impl Manifest for Pod {
     fn to_value(&self) -> Value {
         let ready = if self.ready { "True" } else { "False" };
         let ips: Vec<_> = self.ips.iter().map(|ip| json!({ "ip": ip })).collect();
+        let deleted = self.terminating.then_some("2026-01-02T03:04:05Z");
         json!({
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": { "name": self.name, "namespace": "default", "labels": self.labels },
+            "metadata": {
+                "name": self.name,
+                "namespace": "default",
+                "labels": self.labels,
+                "deletionTimestamp": deleted,
+            },
             "spec": {
                 "nodeName": self.node,
                 "containers": [{ "name": "app", "image": "app", "ports": self.ports }],

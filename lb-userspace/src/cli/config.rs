@@ -1,6 +1,7 @@
 //! `--config`: what a file says becomes the default of flags, so that a flag and an environment variable win.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{ArgAction, ArgMatches, Command, CommandFactory};
@@ -9,12 +10,15 @@ use crate::config::{self, Document};
 
 /// Where the file is named.
 const SUBCOMMAND: &str = "run";
+/// How often the file is looked at while it is served by.
+const LOOK_AFTER: Duration = Duration::from_secs(2);
 
 /// The file.
 #[derive(Debug, clap::Args)]
 pub(super) struct ConfigFile {
     /// File with kube-proxy's configuration (KubeProxyConfiguration, kubeproxy.config.k8s.io/v1alpha1): what
-    /// has a meaning here is taken for flags that are not given, what has none is named in the log.
+    /// has a meaning here is taken for flags that are not given, what has none is named in the log. When the
+    /// file changes, and can be read, the process ends with 1, to be started anew; Services go on being served.
     #[arg(long, env = "SHUNT_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -28,6 +32,26 @@ impl ConfigFile {
             tracing::warn!("{}: {field} is ignored: {why}", path.display());
         }
         Ok(())
+    }
+
+    /// Returns when the file is another than it was, and one to go by (RST-05); never without a file. One that
+    /// can't be read is told, and what was read before stays in force.
+    pub(super) async fn changed(&self) -> anyhow::Error {
+        let Some(path) = &self.config else { return std::future::pending().await };
+        let mut last = std::fs::read_to_string(path).ok();
+        loop {
+            // Looked at and not watched: a ConfigMap's file is a link to a link that is replaced.
+            tokio::time::sleep(LOOK_AFTER).await;
+            let now = std::fs::read_to_string(path).ok();
+            if now == last {
+                continue;
+            }
+            match read(path) {
+                Ok(_) => return anyhow::anyhow!("{} has changed: start anew to go by it", path.display()),
+                Err(error) => tracing::error!("{error:#}; what it said before stays in force"),
+            }
+            last = now;
+        }
     }
 }
 

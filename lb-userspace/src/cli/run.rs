@@ -94,7 +94,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 }
 
 async fn serve(args: Args) -> anyhow::Result<ExitCode> {
-    let node_name = args.node_name.clone().unwrap_or_else(node::host_name);
+    let node_name = node::name(args.node_name.as_deref());
     let source = args.source.source(&node_name, &args.allocation).await?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
     let options =
@@ -143,7 +143,10 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
     let inputs = Inputs { links, node: node_events, events, flows, terminator, publisher, source, control };
-    let result = turn(engine, devices, inputs).await;
+    let result = tokio::select! {
+        result = turn(engine, devices, inputs) => result,
+        error = args.config.changed() => Err(error),
+    };
     drop(node_sender);
     // Until here a second instance on these pins is refused.
     drop(lock);

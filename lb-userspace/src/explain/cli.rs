@@ -249,7 +249,7 @@ fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 
 /// What the options say of the node, and where they don't, its object.
 fn node_facts(args: &Args, manifests: &Manifests) -> NodeFacts {
-    let name = args.node_name.clone().unwrap_or_else(crate::node::host_name);
+    let name = crate::node::name(args.node_name.as_deref());
     let object = manifests.nodes.get(&name).map(translate::node).unwrap_or_default();
     let given = Some(args.node_ips.clone()).filter(|ips| !ips.is_empty());
     let cluster_cidrs = match args.detect_local_mode {

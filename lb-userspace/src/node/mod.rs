@@ -9,7 +9,22 @@ pub mod sysctls;
 
 use rustix::system::uname;
 
-/// The name of this machine as a Node is named: trimmed and in lower case (NOD-01).
-pub fn host_name() -> String {
-    uname().nodename().to_string_lossy().trim().to_lowercase()
+/// The name of this machine's Node: the one that was given, or the host's; trimmed and in lower case, as every
+/// Node is named (NOD-01).
+pub fn name(given: Option<&str>) -> String {
+    let host = uname();
+    let name = given.map_or_else(|| host.nodename().to_string_lossy(), Into::into);
+    name.trim().to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_written_as_nodes_are_named_nod_01() {
+        assert_eq!(name(Some(" Worker-1.Example ")), "worker-1.example");
+        let host = name(None);
+        assert!(!host.is_empty() && host == host.trim().to_lowercase(), "{host:?}");
+    }
 }

@@ -4,9 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lb_tests::check::{self, answered};
-use lb_tests::{tcp, udp};
+use lb_tests::{Shunt, tcp, udp};
 
-use crate::scene::{Scene, web};
+use crate::scene::{Scene, labelled, web};
 
 #[test]
 fn a_client_keeps_its_pod_on_every_way_in_to_the_service_port() {
@@ -100,4 +100,39 @@ fn affinity_switched_off_lets_the_next_dial_choose() {
     assert_eq!(check::pods(&check::answers(&scene.client, &dial)).len(), 3);
     scene.apply(&[&sticky.affinity(60)]);
     assert_eq!(check::pods(&check::answers(&scene.client, &dial)).len(), 1);
+}
+
+#[test]
+fn a_client_leaves_a_pod_that_ends_for_one_that_is_ready_aff_04() {
+    let scene = Scene::serving(&[&web("sticky").port(80).cluster_ip("10.96.0.10").affinity(60)]);
+    let dial = tcp("10.96.0.10:80").times(10);
+    let first = check::dial(&scene.client, &tcp("10.96.0.10:80")).greeting.pod;
+    let pods: Vec<_> = scene.pods.iter().map(|pod| (pod.name(), labelled(pod).terminating())).collect();
+    let ending = |name: &str| &pods.iter().find(|(pod, _)| *pod == name).expect("a pod of the scene").1;
+    scene.apply(&[ending(&first)]);
+    let answers = check::answers(&scene.client, &dial);
+    let second = check::pods(&answers)[0].to_owned();
+    assert_ne!(second, first);
+    assert_eq!(check::pods(&answers).len(), 1, "{answers:?}");
+    // Where all of them end, one that ends is better than none, and the client stays with the one it has.
+    scene.apply(&pods.iter().map(|(_, pod)| pod as _).collect::<Vec<_>>());
+    assert_eq!(check::pods(&check::answers(&scene.client, &dial)), [second]);
+}
+
+#[test]
+fn clients_keep_their_pods_over_a_restart_aff_06() {
+    let scene = Scene::serving(&[&web("sticky").port(80).cluster_ip("10.96.0.10").affinity(600)]);
+    // Of 16 clients all would find their pod again by luck once in 3¹⁶ runs.
+    let clients: Vec<_> =
+        (0..16).map(|number| scene.node.pod(&format!("client-{number}")).expect("a pod")).collect();
+    let pods = || {
+        let dial = tcp("10.96.0.10:80");
+        clients.iter().map(|client| check::dial(client, &dial).greeting.pod).collect::<Vec<_>>()
+    };
+    let before = pods();
+    let scene = scene.restart(Shunt::stop, |_, _| assert_eq!(pods(), before));
+    assert_eq!(pods(), before);
+    let scene = scene.restart(Shunt::kill, |_, _| assert_eq!(pods(), before));
+    assert_eq!(pods(), before);
+    drop(scene);
 }

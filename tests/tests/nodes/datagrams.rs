@@ -88,6 +88,18 @@ fn an_unconnected_socket_keeps_its_pod_until_that_is_gone() {
 }
 
 #[test]
+fn an_unconnected_socket_follows_its_service_to_another_target_port_ct_06() {
+    let echo = |target: u16| web("echo").port(5000).target(target).udp().cluster_ip("10.96.0.50");
+    let scene = Scene::serving(&[&echo(5001)]);
+    let mut client =
+        Conversation::start(&scene.client, Transport::UdpUnconnected).expect("a client with one socket");
+    let mut port = || answered(client.dial("10.96.0.50:5000").expect("an attempt")).greeting.local.port();
+    assert_eq!(port(), 5001);
+    scene.apply(&[&echo(5002)]);
+    assert_eq!(port(), 5002);
+}
+
+#[test]
 fn a_resolver_reaches_a_name_server_through_a_service_by_udp_and_tcp() {
     let dns = web("dns").port(53).udp().named("dns").port(53).named("dns-tcp");
     let scene = Scene::serving(&[&dns.cluster_ips("10.96.0.53", "fd00:10:96::53")]);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lb_tests::{Inside, Node, Options, Shunt};
+use lb_tests::{Inside, Node, Options, Shunt, check, tcp};
 
 use crate::scene::{Scene, web};
 
@@ -85,4 +85,22 @@ fn the_capabilities_of_the_manifest_are_enough_to_serve_and_to_end_sockets() {
     let doomed = lb_tests::udp("10.96.0.50:500").hold(&scene.client).expect("a client");
     scene.remove_pods(&["pod-a"]);
     assert_eq!(doomed.end().expect("an end").failure.expect("a failure").errno, "ECONNABORTED");
+}
+
+#[test]
+fn an_instance_ends_to_be_started_anew_when_its_configuration_is_another_rst_05() {
+    let head = "apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n";
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("config.conf");
+    let write = |body: &str| fs::write(&file, format!("{head}{body}")).expect("written");
+    write("clusterCIDR: 10.244.0.0/16\n");
+    let arguments = ["--config", file.to_str().expect("a path")];
+    let scene = Scene::with_options(&options(&arguments), &[&web("web").port(80).cluster_ip("10.96.0.10")]);
+    write("clusterCIDR: nonsense\n");
+    scene.shunt.wait_for_line(0, |line| line.contains("what it said before stays in force")).expect("a word");
+    write("clusterCIDR: 10.0.0.0/8\n");
+    scene.shunt.wait_for_line(0, |line| line.contains("has changed: start anew")).expect("a word");
+    let ended = scene.shunt.stop().expect_err("it ended by itself").to_string();
+    assert!(ended.contains("exit status: 1"), "{ended}");
+    check::dial(&scene.client, &tcp("10.96.0.10:80"));
 }

@@ -6,7 +6,7 @@ use lb_tests::wire::Transport;
 use lb_tests::{Conversation, Inside, Process, ask_shunt, check, tcp};
 use serde_json::Value;
 
-use super::{Edge, flow_table, for_both, here, there};
+use super::{Edge, flow_table, for_app, for_both, here, there};
 
 /// What `shunt flows` says.
 #[track_caller]
@@ -85,6 +85,19 @@ fn datagrams_go_to_another_backend_at_once_when_theirs_is_gone() {
     for _ in 0..5 {
         assert_ne!(check::answered(client.dial(&target).expect("an attempt")).greeting.pod, first);
     }
+}
+
+#[test]
+fn datagrams_follow_their_service_to_another_target_port_ct_06() {
+    let echo = |target: u16| for_app("echo", "here").port(5000).target(target).udp().node_port(31_003);
+    let edge = Edge::serving(&[&echo(5000)]);
+    let _second = lb_tests::serve().udp(5001).at(&edge.here).expect("a server");
+    let target = format!("{}:31003", edge.node.v4());
+    let mut client = Conversation::start(&edge.client, Transport::Udp).expect("a client");
+    let mut port = || check::answered(client.dial(&target).expect("an attempt")).greeting.local.port();
+    assert_eq!(port(), 5000);
+    edge.shunt.apply(&[&echo(5001)]).expect("in force");
+    assert_eq!(port(), 5001);
 }
 
 #[test]

@@ -72,6 +72,43 @@ fn only_clients_in_the_source_ranges_are_served() {
 }
 
 #[test]
+fn who_is_not_in_the_ranges_is_dropped_before_anybody_is_refused_lsr_04() {
+    let of_nobody = |name: &str, ip: &str| for_app(name, "nobody").port(80).load_balancer_ip(ip);
+    let open = of_nobody("open", "198.51.100.1").source_ranges(&["192.168.49.0/24"]);
+    let shut = of_nobody("shut", "198.51.100.2").source_ranges(&["192.0.2.0/24"]);
+    let edge = Edge::serving(&[&open, &shut]);
+    check::refused(&edge.client, &tcp("198.51.100.1:80"), "ECONNREFUSED");
+    is_silent(&edge, "198.51.100.2:80");
+    // At the node's own sockets as well, each in its own words.
+    check::refused(&edge.node, &tcp("198.51.100.1:80"), "ECONNREFUSED");
+    check::refused(&edge.node, &tcp("198.51.100.2:80"), "EHOSTUNREACH");
+}
+
+#[test]
+fn a_client_that_met_silence_gets_through_as_soon_as_there_is_an_endpoint_noe_04() {
+    let local = for_app("local", "late").port(80).node_port(31_014).external_local();
+    let edge = Edge::serving(&[&local, &for_app("local-elsewhere", "there").port(80)]);
+    let target = format!("{}:31014", edge.node.v4());
+    let elsewhere = edge.there.manifest().label("app", "late");
+    edge.shunt.apply(&[&elsewhere]).expect("in force");
+    let client = edge.client.place().clone();
+    let dial = tcp(&target).within(Duration::from_secs(20));
+    let waiting = std::thread::spawn(move || check::dial(&client, &dial).greeting.pod);
+    let dropped = || {
+        let status = ask_shunt(&edge.node, "status").expect("a status");
+        status["counters"]["no-local-endpoint"].as_u64().unwrap_or(0)
+    };
+    while dropped() == 0 {
+        assert!(!waiting.is_finished(), "it was not dropped first");
+    }
+    edge.shunt.apply(&[&edge.here.manifest().label("app", "late")]).expect("in force");
+    assert_eq!(waiting.join().expect("an answer"), "here");
+    // And back: without any endpoint the same way in is refused.
+    edge.shunt.remove("Pod", &["here", "there"]).expect("in force");
+    check::refused(&edge.client, &tcp(&target), "ECONNREFUSED");
+}
+
+#[test]
 fn an_address_of_services_that_no_service_has_is_silent() {
     let service = here("web").cluster_ip("10.96.0.1");
     let edge = Edge::serving(&[&service]);
