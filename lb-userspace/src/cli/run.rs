@@ -178,8 +178,16 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs { mut links, mut node, mut events, mut flows, terminator, publisher, mut control, mut source } =
-        inputs;
+    let Inputs {
+        mut links,
+        mut node,
+        mut events,
+        mut flows,
+        terminator,
+        mut publisher,
+        mut control,
+        mut source,
+    } = inputs;
     let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

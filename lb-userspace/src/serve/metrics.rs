@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -35,6 +36,10 @@ pub mod names {
         ("kubeproxy_sync_proxy_rules_service_changes", "Services that were new, different or gone");
     pub(in super::super) const ENDPOINT_CHANGES: Named =
         ("kubeproxy_sync_proxy_rules_endpoint_changes", "EndpointSlices that were new, different or gone");
+    pub(in super::super) const PROGRAMMED: Named = (
+        "kubeproxy_network_programming_duration_seconds",
+        "How long after endpoints changed in the cluster that was in force here",
+    );
     pub(in super::super) const HEALTHZ: Named =
         ("kubeproxy_proxy_healthz", "Answers of /healthz, by HTTP status");
     pub(in super::super) const LIVEZ: Named = ("kubeproxy_proxy_livez", "Answers of /livez, by HTTP status");
@@ -53,12 +58,13 @@ pub mod names {
     pub(in super::super) const MAP_CAPACITY: Named = ("shunt_map_capacity", "Entries of a map at most");
 
     /// All of them.
-    pub const ALL: [Named; 16] = [
+    pub const ALL: [Named; 17] = [
         DURATION,
         LAST,
         LAST_QUEUED,
         SERVICE_CHANGES,
         ENDPOINT_CHANGES,
+        PROGRAMMED,
         HEALTHZ,
         LIVEZ,
         SERVICES,
@@ -89,6 +95,7 @@ pub struct Metrics {
     last_queued: Seconds,
     service_changes: Counter,
     endpoint_changes: Counter,
+    programmed: Histogram,
     healthz: ByCode,
     livez: ByCode,
     services: Gauge,
@@ -106,8 +113,11 @@ impl Metrics {
         // kube-proxy's buckets: 1 ms to 16 s.
         let duration = Histogram::new(exponential_buckets(0.001, 2.0, 15));
         registry.register(names::DURATION.0, names::DURATION.1, duration.clone());
+        let programmed = Histogram::new(programming_buckets());
+        registry.register(names::PROGRAMMED.0, names::PROGRAMMED.1, programmed.clone());
         let mut metrics = Self {
             duration,
+            programmed,
             last: registered(&mut registry, names::LAST),
             last_queued: registered(&mut registry, names::LAST_QUEUED),
             service_changes: registered(&mut registry, names::SERVICE_CHANGES),
@@ -166,6 +176,14 @@ impl Metrics {
         self.slices.set(count(world.slices().count()));
     }
 
+    /// What changed at these times is in force now. A clock that went back makes it no time at all.
+    pub(super) fn count_programmed(&self, triggers: &[Timestamp]) {
+        let now = Timestamp::now();
+        for trigger in triggers {
+            self.programmed.observe(now.duration_since(*trigger).as_secs_f64().max(0.0));
+        }
+    }
+
     pub(super) fn count_probe(&self, probe: Probe, status: u16) {
         let family = match probe {
             Probe::Healthz => &self.healthz,
@@ -187,6 +205,12 @@ where
     let metric = M::default();
     registry.register(name, help, metric.clone());
     metric
+}
+
+/// kube-proxy's: finer than a second where that is good, coarse where it is too late anyway.
+fn programming_buckets() -> impl Iterator<Item = f64> {
+    let seconds = (1..60).chain((60..120).step_by(5)).chain((120..=300).step_by(30));
+    [0.25, 0.5].into_iter().chain(seconds.map(f64::from))
 }
 
 fn count(number: usize) -> i64 {

@@ -40,6 +40,10 @@ impl Published {
 pub struct Publisher {
     sender: watch::Sender<Published>,
     metrics: Metrics,
+    /// Endpoints that changed before this are none that this instance could have been quicker with.
+    began: Timestamp,
+    /// When what is being put in force came to be (EPS-15).
+    triggers: Vec<Timestamp>,
     /// The source knows nodes: one that was not seen is not eligible (HLZ-04).
     watches_node: bool,
 }
@@ -47,13 +51,14 @@ pub struct Publisher {
 impl Publisher {
     /// Nothing pending, nothing served.
     pub fn new(metrics: Metrics, watches_node: bool) -> Self {
+        let began = Timestamp::now();
         let (sender, _) = watch::channel(Published {
-            updated: Timestamp::now(),
+            updated: began,
             queued: None,
             is_node_eligible: !watches_node,
             checks: BTreeMap::new(),
         });
-        Self { sender, metrics, watches_node }
+        Self { sender, metrics, began, triggers: vec![], watches_node }
     }
 
     /// The servers' side.
@@ -62,13 +67,16 @@ impl Publisher {
     }
 
     /// An event is about to be put in force.
-    pub fn begin(&self, event: &Event) {
+    pub fn begin(&mut self, event: &Event) {
         self.metrics.count_queued(event);
+        if let Event::Source(event) = event {
+            self.triggers.extend(event.triggers.iter().filter(|time| **time > self.began));
+        }
         self.sender.send_modify(|published| published.queued = Some(Instant::now()));
     }
 
     /// It was handled; `report` is what became of it, if anything.
-    pub fn end<S: Store>(&self, engine: &Engine<S>, report: Option<&Report>) {
+    pub fn end<S: Store>(&mut self, engine: &Engine<S>, report: Option<&Report>) {
         let checks = report.map(|report| {
             self.metrics.count_applied(report, engine.world());
             health_checks(engine.world(), engine.node())
@@ -87,6 +95,7 @@ impl Publisher {
         });
         if engine.is_synced() {
             self.metrics.mark_up_to_date();
+            self.metrics.count_programmed(&std::mem::take(&mut self.triggers));
         }
     }
 }

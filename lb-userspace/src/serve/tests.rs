@@ -58,7 +58,11 @@ impl Instance {
 
     /// As the loop of `shunt run` does.
     fn put(&mut self, changes: Vec<Change>) {
-        let event = Event::Source(SourceEvent { changes, first: true, ..SourceEvent::default() });
+        self.put_event(SourceEvent { changes, first: true, ..SourceEvent::default() });
+    }
+
+    fn put_event(&mut self, event: SourceEvent) {
+        let event = Event::Source(event);
         self.publisher.begin(&event);
         let report = self.engine.handle(event);
         self.publisher.end(&self.engine, report.as_ref());
@@ -224,4 +228,24 @@ fn the_page_has_every_metric_with_its_type_and_no_other() {
     let rows: BTreeSet<String> =
         rows.map(|row| format!("`{}", row.split(" | ").take(2).collect::<Vec<_>>().join(" | "))).collect();
     assert_eq!(rows, told);
+}
+
+#[test]
+fn how_long_ago_endpoints_changed_that_are_in_force_is_counted_eps_15() {
+    let mut instance = Instance::start(false);
+    let before = jiff::Timestamp::now() - Duration::from_secs(3600);
+    thread::sleep(Duration::from_millis(1));
+    let triggers = vec![before, jiff::Timestamp::now()];
+    instance.put_event(SourceEvent { triggers: triggers.clone(), ..SourceEvent::default() });
+    let told = |instance: &Instance, name: &str| {
+        let answer = ask(instance.metrics, "GET /metrics");
+        let name = format!("kubeproxy_network_programming_duration_seconds{name} ");
+        let line = answer.lines().find_map(|line| line.strip_prefix(&name).map(str::to_owned));
+        line.unwrap_or_else(|| panic!("{name} is not in: {answer}"))
+    };
+    assert_eq!(told(&instance, "_count"), "0", "nothing is in force before the first picture");
+    instance.put_event(SourceEvent { first: true, ..SourceEvent::default() });
+    assert_eq!(told(&instance, "_count"), "1", "but not what changed before there was an instance");
+    assert!(told(&instance, "_sum").parse::<f64>().expect("seconds") < 60.0);
+    assert_eq!(told(&instance, "_bucket{le=\"+Inf\"}"), "1");
 }

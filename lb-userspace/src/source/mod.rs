@@ -11,6 +11,7 @@ pub mod translate;
 pub use problem::{ObjectRef, Problem};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use crate::model::Change;
 
@@ -24,6 +25,8 @@ pub struct SourceEvent {
     pub problems: Vec<Problem>,
     /// Where ClusterIPs are from, where the source knows and that is news (CIP-05).
     pub service_cidrs: Option<Vec<IpNet>>,
+    /// When endpoints that are told by this event changed, by whoever wrote their slices (EPS-15).
+    pub triggers: Vec<Timestamp>,
     /// This is the first complete picture: what it doesn't hold, isn't there. Before it nothing may be taken
     /// out of the kernel (SYN-01).
     pub first: bool,

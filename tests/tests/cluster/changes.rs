@@ -68,6 +68,26 @@ fn topo_06_the_zone_is_that_of_this_node_as_it_is_now() {
 }
 
 #[test]
+fn nod_03_the_addresses_of_this_node_are_told_the_internal_ones_first() {
+    let typed = |kind: &str, address: &str| json!({ "type": kind, "address": address });
+    let node = |addresses: &[Value]| {
+        let status = json!({ "addresses": addresses, "images": [{ "names": ["app"] }] });
+        json!({ "kind": "Node", "metadata": { "name": "node-1" }, "status": status })
+    };
+    let told = |followed: &Followed| {
+        let addresses = followed.world.node().map(|node| node.addresses.clone()).unwrap_or_default();
+        addresses.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let server = server_with(1);
+    let (name, external) = (typed("Hostname", "node-1"), typed("ExternalIP", "203.0.113.2"));
+    server.put(&[&node(&[name, external, typed("InternalIP", "192.168.0.2")])]).unwrap();
+    let mut followed = Followed::start(&[&server], options());
+    assert_eq!(told(&followed), ["192.168.0.2", "203.0.113.2"]);
+    server.put(&[&node(&[typed("InternalIP", "fd00::2")])]).unwrap();
+    followed.until("it has another", |followed| told(followed) == ["fd00::2"]);
+}
+
+#[test]
 fn cip_05_service_cidrs_count_as_long_as_one_object_names_them() {
     let cidr = |name: &str, cidrs: &[&str]| json!({ "kind": "ServiceCIDR", "metadata": { "name": name }, "spec": { "cidrs": cidrs } });
     let networks = |texts: &[&str]| Some(texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());

@@ -1,55 +1,76 @@
 //! Objects as an API server sends them, each decoded by itself: one that can't be read spoils no list.
 //!
-//! What nobody here reads (managed fields, most annotations, the status of a Node) is never kept: it is
-//! skipped while the text is parsed.
+//! What nobody here reads (managed fields, most annotations, the images of a Node) is never kept: it is skipped
+//! while the text is parsed.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::marker::PhantomData;
 
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::model::ObjectName;
+use crate::source::translate::TRIGGER_TIME;
 
 /// A kind of object that is followed.
 pub(super) trait Kind:
     k8s_openapi::Resource + DeserializeOwned + Clone + fmt::Debug + Send + 'static
 {
     /// The fields that are read, besides `metadata`.
-    const FIELDS: &'static [&'static str];
+    const FIELDS: Fields;
     /// Every cluster has one: the API server makes `default/kubernetes` again wherever it is missing.
     const IS_NEVER_EMPTY: bool;
 }
 
 impl Kind for Service {
-    const FIELDS: &'static [&'static str] = &["spec", "status"];
+    const FIELDS: Fields = &[("spec", Keep::All), ("status", Keep::All)];
     const IS_NEVER_EMPTY: bool = true;
 }
 
 impl Kind for EndpointSlice {
-    const FIELDS: &'static [&'static str] = &["addressType", "endpoints", "ports"];
+    const FIELDS: Fields = &[("addressType", Keep::All), ("endpoints", Keep::All), ("ports", Keep::All)];
     const IS_NEVER_EMPTY: bool = true;
 }
 
 impl Kind for Node {
-    const FIELDS: &'static [&'static str] = &["spec"];
+    const FIELDS: Fields = &[("spec", Keep::All), ("status", Keep::Only(&[("addresses", Keep::All)]))];
     const IS_NEVER_EMPTY: bool = false;
 }
 
 impl Kind for ServiceCIDR {
-    const FIELDS: &'static [&'static str] = &["spec"];
+    const FIELDS: Fields = &[("spec", Keep::All)];
     const IS_NEVER_EMPTY: bool = false;
 }
 
-/// The fields of `metadata` that are read.
-const METADATA: &[&str] =
-    &["name", "namespace", "uid", "resourceVersion", "labels", "creationTimestamp", "deletionTimestamp"];
+/// How much of a value is read.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Keep {
+    /// All of it.
+    All,
+    /// Of a map these fields. What is no map is kept, for the error to name it.
+    Only(Fields),
+}
+
+/// Fields of a map, and how much of each is read.
+pub(super) type Fields = &'static [(&'static str, Keep)];
+
+/// What is read of `metadata`.
+const METADATA: Keep = Keep::Only(&[
+    ("name", Keep::All),
+    ("namespace", Keep::All),
+    ("uid", Keep::All),
+    ("resourceVersion", Keep::All),
+    ("labels", Keep::All),
+    ("annotations", Keep::Only(&[(TRIGGER_TIME, Keep::All)])),
+    ("creationTimestamp", Keep::All),
+    ("deletionTimestamp", Keep::All),
+]);
 
 /// Why an object can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,66 +149,81 @@ impl<T: Kind> kube::Resource for Seen<T> {
 
 impl<'de, T: Kind> Deserialize<'de> for Seen<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let fields = deserializer.deserialize_map(Fields(PhantomData::<T>))?;
-        Ok(Self::new(fields))
+        match deserializer.deserialize_any(Only { fields: T::FIELDS, metadata: Some(METADATA) })? {
+            Value::Object(fields) if !fields.is_empty() => Ok(Self::new(fields)),
+            _ => Err(D::Error::custom(format_args!("not a {}: it has none of its fields", T::KIND))),
+        }
     }
 }
 
-/// Takes the fields of an object that are read, whatever they hold.
-struct Fields<T>(PhantomData<T>);
-
-impl<'de, T: Kind> Visitor<'de> for Fields<T> {
-    type Value = Map<String, Value>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a {}", T::KIND)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut fields = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if key == "metadata" {
-                fields.insert(key, map.next_value_seed(Metadata)?);
-            } else if T::FIELDS.contains(&key.as_str()) {
-                fields.insert(key, map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
-            }
-        }
-        if fields.is_empty() {
-            return Err(A::Error::custom(format_args!("not a {}: it has none of its fields", T::KIND)));
-        }
-        Ok(fields)
-    }
-}
-
-struct Metadata;
-
-impl<'de> DeserializeSeed<'de> for Metadata {
+impl<'de> DeserializeSeed<'de> for Keep {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_map(self)
+        match self {
+            Self::All => Value::deserialize(deserializer),
+            Self::Only(fields) => deserializer.deserialize_any(Only { fields, metadata: None }),
+        }
     }
 }
 
-impl<'de> Visitor<'de> for Metadata {
+/// Takes fields of a map; an object has its `metadata` besides those of its kind.
+struct Only {
+    fields: Fields,
+    metadata: Option<Keep>,
+}
+
+impl Only {
+    fn keep(&self, name: &str) -> Option<Keep> {
+        let field = self.fields.iter().find(|(field, _)| *field == name).map(|(_, keep)| *keep);
+        field.or(self.metadata.filter(|_| name == "metadata"))
+    }
+}
+
+impl<'de> Visitor<'de> for Only {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("metadata")
+        f.write_str("a value")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let mut fields = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            if METADATA.contains(&key.as_str()) {
-                fields.insert(key, map.next_value()?);
-            } else {
-                map.next_value::<IgnoredAny>()?;
+        while let Some(name) = map.next_key::<String>()? {
+            match self.keep(&name) {
+                Some(keep) => _ = fields.insert(name, map.next_value_seed(keep)?),
+                None => _ = map.next_value::<IgnoredAny>()?,
             }
         }
         Ok(Value::Object(fields))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, sequence: A) -> Result<Value, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(sequence))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
     }
 }
 
@@ -214,9 +250,27 @@ mod tests {
         assert_eq!(service.name(), Some(ObjectName::new("default", "web")));
         let object = service.object.unwrap();
         assert_eq!(object.metadata.managed_fields, None);
-        assert_eq!(object.metadata.annotations, None);
+        assert_eq!(object.metadata.annotations, Some([].into()));
         assert_eq!(object.metadata.labels.unwrap()["a"], "b");
         assert_eq!(object.spec.unwrap().cluster_ip.as_deref(), Some("10.96.0.10"));
+    }
+
+    #[test]
+    fn of_a_node_and_of_a_slice_that_is_read_which_somebody_reads() {
+        let node: Seen<Node> = serde_json::from_value(json!({
+            "metadata": {"name": "n"},
+            "status": {"addresses": [{"type": "InternalIP", "address": "192.168.0.2"}], "images": [{"names": []}]},
+        }))
+        .unwrap();
+        let status = node.object.unwrap().status.unwrap();
+        assert_eq!((status.addresses.map(|all| all.len()), status.images), (Some(1), None));
+        let slice: Seen<EndpointSlice> = serde_json::from_value(json!({
+            "metadata": {"name": "s", "namespace": "d", "annotations": {TRIGGER_TIME: "now", "a": "b"}},
+            "addressType": "IPv4", "endpoints": [],
+        }))
+        .unwrap();
+        let annotations = slice.object.unwrap().metadata.annotations.unwrap();
+        assert_eq!(annotations, [(TRIGGER_TIME.to_owned(), "now".to_owned())].into());
     }
 
     #[test]
@@ -237,9 +291,10 @@ mod tests {
             {"metadata": {"name": "a", "namespace": "default"}, "spec": "garbage"},
             {"metadata": {"name": "b", "namespace": "default", "labels": 7}, "spec": {}},
             {"metadata": {"name": "c", "namespace": "default"}, "spec": {}},
+            {"metadata": ["d", 7, null], "spec": {}},
         ]))
         .unwrap();
         let readable: Vec<bool> = list.iter().map(|seen| seen.object.is_ok()).collect();
-        assert_eq!(readable, [false, false, true]);
+        assert_eq!(readable, [false, false, true, false]);
     }
 }

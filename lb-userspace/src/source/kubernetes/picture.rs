@@ -11,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -59,6 +60,8 @@ pub(super) struct Picture {
     networks: BTreeMap<ObjectName, Vec<IpNet>>,
     problems: BTreeMap<Place, Problem>,
     changes: BTreeMap<Subject, Change>,
+    /// Of slices among the changes: when each of their updates was made (EPS-15).
+    triggers: BTreeMap<ObjectName, Vec<Timestamp>>,
     /// The networks, or the problems, are others than were told.
     has_networks: bool,
     has_problems: bool,
@@ -121,6 +124,7 @@ impl Picture {
         event.problems = self.problems.values().cloned().collect();
         if self.is_told {
             event.changes = std::mem::take(&mut self.changes).into_values().collect();
+            event.triggers = std::mem::take(&mut self.triggers).into_values().flatten().collect();
             if std::mem::take(&mut self.has_networks) {
                 let networks: BTreeSet<IpNet> = self.networks.values().flatten().copied().collect();
                 event.service_cidrs = Some(networks.into_iter().collect());
@@ -176,6 +180,15 @@ impl Picture {
     }
 
     fn put_slice(&mut self, name: &ObjectName, slice: Option<&EndpointSlice>) {
+        match slice {
+            Some(slice) => {
+                let trigger = translate::trigger_time(slice);
+                trigger
+                    .into_iter()
+                    .for_each(|time| self.triggers.entry(name.clone()).or_default().push(time));
+            }
+            None => _ = self.triggers.remove(name),
+        }
         let slice = slice.and_then(|slice| told(EndpointSlice::KIND, name, translate::endpoint_slice(slice)));
         let gone = || Change::SliceGone(name.clone());
         let change = slice.map_or_else(gone, |slice| Change::Slice(Box::new(slice)));

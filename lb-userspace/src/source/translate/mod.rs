@@ -15,7 +15,9 @@ pub use slice::endpoint_slice;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::model::{NodeObject, ObjectName};
@@ -28,6 +30,9 @@ pub const HEADLESS: &str = "service.kubernetes.io/headless";
 pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// Label of a node that says where it is (TOPO-01).
 pub const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// Annotation of a slice: when the change that it was written for happened (EPS-15).
+pub const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 
 /// Taint of a node that the cluster autoscaler takes out, whatever its effect (HLZ-04).
 pub const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
@@ -115,6 +120,11 @@ fn node_addresses(node: &Node) -> Vec<IpAddr> {
         listed.filter_map(|address| parse_address(&address.address))
     };
     of_type("InternalIP").chain(of_type("ExternalIP")).collect()
+}
+
+/// When what a slice says came to be, where whoever wrote it says so (EPS-15).
+pub fn trigger_time(slice: &EndpointSlice) -> Option<Timestamp> {
+    slice.metadata.annotations.as_ref()?.get(TRIGGER_TIME)?.parse().ok()
 }
 
 /// The name of a namespaced object.

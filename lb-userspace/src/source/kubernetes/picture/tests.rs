@@ -167,3 +167,25 @@ fn cfg_dl_the_pod_cidrs_of_the_node_are_told_when_they_change_and_stay_when_it_i
     assert_eq!(take(&mut picture, &mut world), None);
     assert_eq!(world.node().unwrap().pod_cidrs, networks);
 }
+
+#[test]
+fn every_update_of_endpoints_says_when_it_was_made_until_they_are_gone_eps_15() {
+    let (mut picture, mut world) = told(&["a"]);
+    let slice = |time: &str| {
+        let metadata = json!({
+            "name": "a-1", "namespace": "default",
+            "labels": {translate::SERVICE_NAME: "a"}, "annotations": {translate::TRIGGER_TIME: time},
+        });
+        let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": []});
+        Box::new(serde_json::from_value::<Seen<EndpointSlice>>(slice).unwrap())
+    };
+    let times = ["2026-01-02T03:04:05.000000006Z", "2026-01-02T03:04:07Z"];
+    for time in [times[0], "yesterday", times[1]] {
+        picture.hear(Heard::Slice(News::Is(slice(time))));
+    }
+    let told = take(&mut picture, &mut world).unwrap().triggers;
+    assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), times);
+    picture.hear(Heard::Slice(News::Is(slice(times[0]))));
+    picture.hear(Heard::Slice(News::Gone(slice(times[1]))));
+    assert_eq!(take(&mut picture, &mut world).unwrap().triggers, []);
+}
