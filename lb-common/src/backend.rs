@@ -38,6 +38,8 @@ impl fmt::Display for BackendId {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct BackendFlags(u16);
 
+set_of_flags_or_none!(BackendFlags);
+
 impl BackendFlags {
     /// In the cluster list now, so that a client remembered for it may have it again (AFF-03).
     pub const IN_CLUSTER: Self = Self(1 << 0);
@@ -48,29 +50,6 @@ impl BackendFlags {
 
     /// Its endpoint no longer serves: no flow may go on to it (CT-01). The id rests before it is another's.
     pub const GONE: Self = Self(1 << 3);
-
-    /// No flag.
-    pub const fn empty() -> Self {
-        Self(0)
-    }
-
-    /// Both.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Both where `condition` holds, else as it was.
-    #[must_use]
-    pub const fn with_if(self, condition: bool, other: Self) -> Self {
-        if condition { self.with(other) } else { self }
-    }
-
-    /// Whether all of `other` is set.
-    #[inline(always)]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
 }
 
 impl fmt::Debug for BackendFlags {

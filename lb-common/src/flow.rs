@@ -121,37 +121,14 @@ impl Moment {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct FlowFlags(u16);
 
+set_of_flags_or_none!(FlowFlags);
+
 impl FlowFlags {
     /// From the backend to the client. Without it: from the client to the backend.
     pub const REVERSE: Self = Self(1 << 0);
     /// The backend sees an address and port of the node in place of the client's: packets of both directions
     /// are sent on by their hook instead of going up the stack.
     pub const MASQUERADED: Self = Self(1 << 1);
-
-    /// No flag.
-    pub const fn empty() -> Self {
-        Self(0)
-    }
-
-    /// Both.
-    #[must_use]
-    #[inline(always)]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Both where `condition` holds, else as it was.
-    #[must_use]
-    #[inline(always)]
-    pub const fn with_if(self, condition: bool, other: Self) -> Self {
-        if condition { self.with(other) } else { self }
-    }
-
-    /// Whether all of `other` is set.
-    #[inline(always)]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
 
     /// As a number.
     #[inline(always)]

@@ -13,6 +13,8 @@ use crate::Proto;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Seen(u8);
 
+set_of_flags!(Seen);
+
 impl Seen {
     /// None yet.
     pub const NOTHING: Self = Self(0);
@@ -30,19 +32,6 @@ impl Seen {
     pub const NO_ROOM: Self = Self(1 << 5);
     /// Of the client's direction: the backend has answered, so that there is something to be assured of.
     pub const ANSWERED: Self = Self(1 << 6);
-
-    /// Both.
-    #[must_use]
-    #[inline(always)]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether all of `other` is set.
-    #[inline(always)]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
 
     /// After another packet. A RST counts for as long as nothing follows it: one that the peer did not take
     /// (out of its window, RFC 5961 §3) must not end a flow that goes on.

@@ -123,6 +123,8 @@ impl fmt::Display for FrontendKind {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct FrontendFlags(u32);
 
+set_of_flags!(FrontendFlags);
+
 impl FrontendFlags {
     /// A client on this node (a pod or a process of the node) is sent to the local list.
     pub const INSIDE_LOCAL: Self = Self(1 << 8);
@@ -146,24 +148,6 @@ impl FrontendFlags {
     /// The flags of a kind and nothing else.
     pub const fn of(kind: FrontendKind) -> Self {
         Self(kind as u32)
-    }
-
-    /// Both.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Both where `condition` holds, else as it was.
-    #[must_use]
-    pub const fn with_if(self, condition: bool, other: Self) -> Self {
-        if condition { self.with(other) } else { self }
-    }
-
-    /// Whether all of `other` is set.
-    #[inline(always)]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
     }
 
     /// The kind; `None` for a number no version of this layout writes.

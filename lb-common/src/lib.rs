@@ -11,6 +11,9 @@
 //! Beside the layouts live the pure algorithms that both sides run ([`select`]): no I/O, no clock.
 #![cfg_attr(not(test), no_std)]
 
+#[macro_use]
+mod flags;
+
 pub mod addr;
 pub mod affinity;
 pub mod backend;

@@ -8,6 +8,8 @@ use crate::{Addr, Port};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug)]
 pub struct NodeFlags(u32);
 
+set_of_flags_or_none!(NodeFlags);
+
 impl NodeFlags {
     /// Echo requests to Service addresses are answered (`--no-vip-ping` leaves it off).
     pub const VIP_PING: Self = Self(1 << 0);
@@ -19,29 +21,6 @@ impl NodeFlags {
     pub const POD_RANGES: Self = Self(1 << 3);
     /// `RANGES` has networks of ClusterIPs.
     pub const CLUSTER_IP_RANGES: Self = Self(1 << 4);
-
-    /// No flag.
-    pub const fn empty() -> Self {
-        Self(0)
-    }
-
-    /// Both.
-    #[must_use]
-    pub const fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Both where `condition` holds, else as it was.
-    #[must_use]
-    pub const fn with_if(self, condition: bool, other: Self) -> Self {
-        if condition { self.with(other) } else { self }
-    }
-
-    /// Whether all of `other` is set.
-    #[inline(always)]
-    pub const fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
 }
 
 /// A range of ports, both ends included, in host order: 4 bytes. `first` above `last` is no port.
