@@ -225,3 +225,5 @@ fn the_page_has_every_metric_with_its_type_and_no_other() {
         rows.map(|row| format!("`{}", row.split(" | ").take(2).collect::<Vec<_>>().join(" | "))).collect();
     assert_eq!(rows, told);
 }
+
+mod limits;
