@@ -87,6 +87,14 @@ impl Addr {
         self.words[0].to_ne_bytes()[0] != 0xff && !self.is_own_host()
     }
 
+    /// Whether it is an IPv6 address of one link alone, `fe80::/10`, which no router may send on (RFC 4291
+    /// §2.5.6). IPv4's are another matter: the kernel does send them on.
+    #[inline(always)]
+    pub const fn is_of_link(&self) -> bool {
+        let [first, second, ..] = self.words[0].to_ne_bytes();
+        first == 0xfe && second & 0xc0 == 0x80
+    }
+
     /// The loopback address of the same family.
     #[inline(always)]
     pub const fn loopback(&self) -> Self {
@@ -301,6 +309,20 @@ mod tests {
         }
         for text in ["128.0.0.1", "10.0.0.127", "fe80::1", "::2", "::127.0.0.1"] {
             assert!(!addr(text).is_own_host(), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_addresses_of_fe80_are_of_the_link() {
+        for (text, expected) in [
+            ("fe80::1", true),
+            ("febf:ffff::", true),
+            ("fec0::1", false),
+            ("fe7f::1", false),
+            ("fd00::fe80", false),
+            ("169.254.0.1", false),
+        ] {
+            assert_eq!(addr(text).is_of_link(), expected, "{text}");
         }
     }
 

@@ -70,11 +70,16 @@ pub enum Counter {
     UnallocatedAddress = 28,
     /// A packet to be refused that could not be answered: dropped.
     Unanswered = 29,
+    /// A packet that would begin a flow dropped because no client can have its source: the node's own address, a
+    /// ClusterIP, an IPv6 address of the link alone.
+    ForgedSource = 30,
+    /// A packet that an ICMP error would have answered dropped because many were just sent.
+    AnswerLimited = 31,
 }
 
 impl Counter {
     /// All of them, in order of their numbers.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::SocketConnect,
         Self::SocketSend,
         Self::SocketReceive,
@@ -105,6 +110,8 @@ impl Counter {
         Self::StaleFlow,
         Self::UnallocatedAddress,
         Self::Unanswered,
+        Self::ForgedSource,
+        Self::AnswerLimited,
     ];
 
     /// Its place in `COUNTERS`.
@@ -146,6 +153,8 @@ impl Counter {
             Self::StaleFlow => "stale-flow",
             Self::UnallocatedAddress => "unallocated-address",
             Self::Unanswered => "unanswered",
+            Self::ForgedSource => "forged-source",
+            Self::AnswerLimited => "answer-limited",
         }
     }
 }

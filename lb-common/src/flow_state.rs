@@ -42,14 +42,17 @@ impl Seen {
         Self(kept | packet.0)
     }
 
-    /// What a TCP segment with these flags says (the low byte: CWR ECE URG ACK PSH RST SYN FIN, RFC 9293 §3.1).
+    /// What a TCP segment with these flags says (the low byte: CWR ECE URG ACK PSH RST SYN FIN, RFC 9293 §3.1). One
+    /// that opens and ends at once is no honest stack's, which would not take it either: it says nothing.
     #[inline(always)]
     pub const fn of_tcp(flags: u8) -> Self {
         const FIN: u8 = 0x01;
         const SYN: u8 = 0x02;
         const RST: u8 = 0x04;
         const ACK: u8 = 0x10;
-        let seen = if flags & RST != 0 {
+        let seen = if flags & SYN != 0 && flags & (FIN | RST) != 0 {
+            Self::NOTHING
+        } else if flags & RST != 0 {
             Self::RESET
         } else if flags & SYN != 0 {
             if flags & ACK == 0 { Self::OPEN } else { Self::ACCEPT }

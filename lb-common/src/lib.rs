@@ -23,6 +23,7 @@ pub mod flow;
 pub mod flow_state;
 pub mod frontend;
 pub mod layout;
+pub mod limit;
 pub mod node;
 pub mod packet;
 #[cfg(feature = "user")]

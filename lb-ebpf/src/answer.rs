@@ -82,6 +82,10 @@ extern "C" fn shunt_answer(
         maps::count_index(counter);
         return DROP;
     }
+    // How wide a way is must be told, or its user never gets through (as the kernel does, `icmpv4_mask_allow`).
+    if message != TOO_BIG && !maps::may_answer() {
+        return drop(Counter::AnswerLimited);
+    }
     let asked = headers.tuple.dst();
     let node = maps::node().map_or(Addr::UNSPECIFIED, |node| node.masquerade(asked));
     let message = match message {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod config;
+mod decode;
 mod flow;
 mod hook;
 mod maps;

@@ -4,6 +4,7 @@
 //! reference valid), `FILTER`, `RANGES` and `NODE`; the programs write the others. Those of flows are in
 //! [`flows`].
 
+mod counts;
 pub mod flows;
 
 use aya_ebpf::{
@@ -13,10 +14,10 @@ use aya_ebpf::{
     maps::{Array, HashMap, LpmTrie, LruHashMap, PerCpuArray, lpm_trie::Key},
     programs::SockAddrContext,
 };
+pub use counts::{count, count_index, may_answer};
 use lb_common::{
-    Addr, Affinity, AffinityKey, Backend, BackendId, Counter, Dialled, FILTER_WORDS, FilterBit, Frontend,
-    FrontendKey, List, NodeConfig, NodeFlags, RangeKey, RangeSet, Service, ServiceId, SocketFlow,
-    SocketFlowKey,
+    Addr, Affinity, AffinityKey, Backend, BackendId, Dialled, FILTER_WORDS, FilterBit, Frontend, FrontendKey,
+    List, NodeConfig, NodeFlags, RangeKey, RangeSet, Service, ServiceId, SocketFlow, SocketFlowKey,
 };
 
 use crate::work::Work;
@@ -67,26 +68,6 @@ static NODE: Array<NodeConfig> = Array::with_max_entries(1, BPF_F_MMAPABLE);
 /// The packet in hand, for each processor.
 #[map]
 static WORK: PerCpuArray<Work> = PerCpuArray::with_max_entries(1, 0);
-
-/// By [`Counter`].
-#[map]
-static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Counter::ALL.len() as u32, 0);
-
-/// Adds one.
-#[inline(always)]
-pub fn count(counter: Counter) {
-    count_index(counter.index());
-}
-
-/// Adds one to the counter of that index.
-#[inline(always)]
-pub fn count_index(index: u32) {
-    if let Some(value) = COUNTERS.get_ptr_mut(index) {
-        // SAFETY: this processor's own element, and programs of one kind don't interrupt each other on it;
-        // a count lost to another kind's interrupt would be a count lost, nothing more.
-        unsafe { *value += 1 };
-    }
-}
 
 /// Whether a bit of the filter is set: «perhaps».
 #[inline(always)]

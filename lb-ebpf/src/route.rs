@@ -138,6 +138,15 @@ pub fn set_source(packet: Skb, to: &mut FlowKey) -> Result<bool, Counter> {
     Ok(true)
 }
 
+/// Whether the destination of `to` is an address of the node.
+#[inline(always)]
+pub fn is_own(packet: Skb, to: &FlowKey) -> bool {
+    // The bit may be set by chance. The routes know, but for an address that none leads to, whose owner could not be
+    // answered in any case.
+    maps::is_in_filter(FilterBit::node_address(to.dst()))
+        && Way::new(packet, to, 0).lookup(packet, 0) == NOT_FORWARDED
+}
+
 /// Bytes of IP that the way must take at once: of one segment, where the packet is to be cut into such.
 #[inline(always)]
 pub fn segment_len(packet: Skb, headers: &Headers) -> usize {

@@ -10,7 +10,7 @@
 use aya_ebpf::bindings::__sk_buff;
 use lb_common::{
     Flow, FlowKey, Frontend, Moment,
-    packet::{Headers, icmp::Quoted},
+    packet::{Headers, icmp::Quoted, options},
 };
 
 use crate::skb::Skb;
@@ -20,6 +20,8 @@ use crate::skb::Skb;
 pub struct Work {
     /// What the packet is.
     pub headers: Headers,
+    /// The search among its options, where it has any.
+    pub options: options::Walk,
     /// The packet in it, where it is an ICMP error.
     pub quoted: Quoted,
     /// What it is to become.

@@ -3,7 +3,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream as BlockingStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use crate::model::{Change, EndpointSlice, NodeFacts, Service, World};
+use crate::private;
 
 /// Who asks and doesn't listen is not waited for any longer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -132,7 +133,8 @@ impl Drop for Control {
 
 fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(directory) = path.parent() {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        // Nobody else can come to the socket, not even before it is closed to them.
+        private::directory(directory)?;
     }
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),

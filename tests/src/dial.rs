@@ -56,6 +56,12 @@ impl Dial {
         self.with("--mapped")
     }
 
+    /// TCP: without connect(2), by the first data (MSG_FASTOPEN).
+    #[must_use]
+    pub fn fast_open(self) -> Self {
+        self.with("--fast-open")
+    }
+
     /// All UDP dials by one socket; a connected one is connected anew for each.
     #[must_use]
     pub fn on_one_socket(self) -> Self {

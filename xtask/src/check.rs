@@ -1,8 +1,9 @@
-//! Formatting, clippy and the documentation, of both workspaces, with warnings denied.
+//! Formatting, dependencies, clippy and the documentation, of both workspaces, with warnings denied.
 
 use anyhow::Result;
 
 use crate::command::step;
+use crate::dependencies;
 use crate::setup::{self, Purpose};
 use crate::toolchain::Toolchain;
 use crate::workspace;
@@ -10,6 +11,7 @@ use crate::workspace;
 /// Runs every check; the first that fails ends it.
 pub(crate) fn run() -> Result<()> {
     formatting()?;
+    dependencies::check()?;
     let toolchain = setup::compiler(Purpose::Check)?;
     host()?;
     ebpf(&toolchain)

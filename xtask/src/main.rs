@@ -8,6 +8,7 @@ mod build;
 mod check;
 mod ci;
 mod command;
+mod dependencies;
 mod elf;
 mod image;
 mod linker;

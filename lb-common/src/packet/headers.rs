@@ -1,6 +1,6 @@
 //! What a packet is: its tuple, where its headers are, and what the hook should make of it.
 
-use network_types::ip::IpProto;
+use network_types::ip::{IpProto, Ipv4Hdr};
 use network_types::sctp::SctpHdr;
 use network_types::tcp::TcpHdr;
 use network_types::udp::UdpHdr;
@@ -68,6 +68,12 @@ impl Headers {
     #[inline(always)]
     pub const fn is_v4(&self) -> bool {
         self.tuple.src().is_v4()
+    }
+
+    /// Whether it is IPv4 and has options.
+    #[inline(always)]
+    pub const fn has_options(&self) -> bool {
+        self.is_v4() && self.l4 > L3 + Ipv4Hdr::LEN
     }
 
     /// What the packet says about its flow.

@@ -34,13 +34,14 @@ pub struct Quoted {
     pub l4: usize,
 }
 
-/// The packet that an error quotes; `None` where it is not one with ports.
+/// The packet that an error quotes; `None` where it is not one with ports, or is not of who is told: whoever knows
+/// a flow's tuple could else have an error about it carried to any address, as the kernel's own tracking once did.
 #[inline(always)]
 pub fn quoted<P: Packet>(packet: &P, headers: &Headers) -> Option<Quoted> {
     let l3 = headers.l4 + Icmpv4Hdr::LEN;
     let network =
         if headers.is_v4() { Network::parse_v4(packet, l3)? } else { Network::parse_v6(packet, l3)? };
-    if !network.has_ports() || network.l4 + 8 > L3 + headers.total {
+    if network.src != headers.tuple.dst() || !network.has_ports() || network.l4 + 8 > L3 + headers.total {
         return None;
     }
     let [ports] = packet.words::<1>(network.l4)?;

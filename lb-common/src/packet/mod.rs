@@ -13,6 +13,7 @@ pub mod crc32c;
 pub mod headers;
 pub mod icmp;
 mod network;
+pub mod options;
 pub mod reply;
 pub mod rewrite;
 #[cfg(test)]

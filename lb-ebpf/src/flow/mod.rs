@@ -5,6 +5,8 @@ pub mod error;
 pub mod fragment;
 pub mod open;
 pub mod reserve;
+mod source;
+mod taken;
 
 use lb_common::{
     BackendFlags, Counter, FilterBit, Flow, FlowFlags, FlowKey, FlowState, Moment, Proto, Seen,

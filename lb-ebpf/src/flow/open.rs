@@ -6,7 +6,7 @@ use lb_common::{
     RangeSet, Seen, packet::Headers,
 };
 
-use super::reserve::shunt_reserve;
+use super::{reserve::shunt_reserve, source::shunt_forged};
 use crate::{
     maps::{self, flows},
     route,
@@ -34,9 +34,13 @@ pub extern "C" fn shunt_open(skb: *mut __sk_buff, work: *mut Work, pod_side: u32
 
 #[inline(always)]
 fn open(skb: *mut __sk_buff, work: *mut Work, pod_side: bool) -> Result<FlowFlags, Counter> {
+    let (_, Work { headers, .. }) = take_up(skb, work).ok_or(Counter::Inconsistent)?;
+    check_opening(headers)?;
+    if shunt_forged(skb, work) != 0 {
+        return Err(Counter::ForgedSource);
+    }
     let (packet, taken) = take_up(skb, work).ok_or(Counter::Inconsistent)?;
     let Work { headers, frontend, .. } = taken;
-    check_opening(headers)?;
     let (choice, masquerade) = choose_backend(headers, frontend, pod_side)?;
     let flags = prepare(packet, taken, &choice, masquerade)?;
     if shunt_reserve(skb, work) == 0 {

@@ -3,27 +3,20 @@
 //! The reverse entry of a flow is its reservation: inserting it where none is *is* the allocation, so that two
 //! processors never give one port away twice, and no port is taken without the entry that answers need.
 //!
-//! Where many are taken, one is given up for the new one. First choice is the port of a connection that both
-//! sides have closed: it is kept for what comes late, but connections that come and go by the thousand a second
-//! would take all ports with them for as long. Else the oldest found of those that only one side was heard of:
-//! a flood of openings takes the ports of its own kind alone, and a flow in its handshake is younger than most.
+//! Where many are taken, one is given up for the new one: see [`taken`].
 
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    bindings::{__sk_buff, bpf_sock},
-    helpers::{
-        bpf_get_prandom_u32,
-        generated::{bpf_loop, bpf_sk_lookup_udp, bpf_sk_release, bpf_skc_lookup_tcp},
-    },
+    bindings::__sk_buff,
+    helpers::{bpf_get_prandom_u32, generated::bpf_loop},
 };
-use lb_common::{FlowKey, Moment, Port, Proto, select::pick};
+use lb_common::{FlowKey, Moment, Port, select::pick};
 
-use super::is_over;
+use super::{is_over, taken};
 use crate::{
     maps,
     maps::flows,
-    skb::Skb,
     work::{Search, Work, take_up},
 };
 
@@ -74,7 +67,7 @@ pub extern "C" fn shunt_reserve(skb: *mut __sk_buff, work: *mut Work) -> u32 {
     let Some((_, work)) = take_up(skb, work) else {
         return 0;
     };
-    u32::from(work.search.found != 0 || take_closed(work) || take_over(work))
+    u32::from(work.search.found != 0 || taken::take_closed(work) || taken::take_over(work))
 }
 
 /// What the callback is given.
@@ -113,7 +106,7 @@ extern "C" fn attempt_port(round: u32, attempt: *mut c_void) -> i64 {
         return is_enough(round, search);
     }
     if flows::insert_new(answer, reverse) {
-        if masqueraded && is_socket(packet, answer) {
+        if masqueraded && taken::is_socket(packet, answer) {
             flows::remove_new(answer);
             return 0;
         }
@@ -154,77 +147,4 @@ fn next_port(search: &mut Search, masqueraded: bool) -> Option<Port> {
         return maps::node().map(|node| node.port(number));
     }
     Some(Port::new((FIRST_UNPRIVILEGED + number) as u16))
-}
-
-/// Gives the source of the connection that was closed first to this flow. Of two processors that want it, the
-/// one that removes it has it.
-#[inline(always)]
-fn take_closed(work: &mut Work) -> bool {
-    let Work { search, reverse, to, .. } = work;
-    if search.closed_last == Moment::NEVER {
-        return false;
-    }
-    let Some(other) = flows::lookup_assured(&search.closed) else {
-        return false;
-    };
-    search.answer = search.closed.counterpart(other);
-    if !flows::remove_assured(&search.closed) {
-        return false;
-    }
-    flows::remove_assured(&search.answer);
-    *to = search.closed.reversed();
-    flows::insert_new(&search.closed, reverse)
-}
-
-/// Gives the oldest source found to this flow; its own is over. Of two processors that want it, the one that
-/// removes it has it.
-#[inline(always)]
-fn take_over(work: &mut Work) -> bool {
-    let Work { search, reverse, to, .. } = work;
-    if search.oldest_created == Moment::NEVER {
-        return false;
-    }
-    let Some(other) = flows::lookup_new(&search.oldest) else {
-        return false;
-    };
-    search.answer = search.oldest.counterpart(other);
-    if !flows::remove_new(&search.oldest) {
-        return false;
-    }
-    flows::remove_new(&search.answer);
-    *to = search.oldest.reversed();
-    flows::insert_new(&search.oldest, reverse)
-}
-
-/// Whether a packet of this tuple would reach a socket of the node.
-#[inline(always)]
-fn is_socket(packet: Skb, answer: &FlowKey) -> bool {
-    const OWN_NETNS: u64 = u64::MAX;
-    let [a, b] = answer.sport().wire().to_ne_bytes();
-    let [c, d] = answer.dport().wire().to_ne_bytes();
-    let ports = u32::from_ne_bytes([a, b, c, d]);
-    let [src, dst] = [answer.src().words(), answer.dst().words()];
-    // `struct bpf_sock_tuple`: addresses, then ports, of one family or the other.
-    let mut tuple = [src[0], src[1], src[2], src[3], dst[0], dst[1], dst[2], dst[3], ports];
-    let mut len = 36;
-    if answer.src().is_v4() {
-        tuple[0] = src[3];
-        tuple[1] = dst[3];
-        tuple[2] = ports;
-        len = 12;
-    }
-    let (ctx, tuple) = (packet.ctx().cast(), (&raw mut tuple).cast());
-    let socket: *mut bpf_sock = match answer.proto() {
-        // SAFETY: the context is this program's own, the tuple is whole in either family.
-        Proto::TCP => unsafe { bpf_skc_lookup_tcp(ctx, tuple, len, OWN_NETNS, 0) },
-        // SAFETY: as above.
-        Proto::UDP => unsafe { bpf_sk_lookup_udp(ctx, tuple, len, OWN_NETNS, 0) },
-        _ => return false,
-    };
-    if socket.is_null() {
-        return false;
-    }
-    // SAFETY: found, and so held, by the lookup.
-    unsafe { bpf_sk_release(socket.cast()) };
-    true
 }

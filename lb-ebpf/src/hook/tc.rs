@@ -6,11 +6,12 @@
 use aya_ebpf::{bindings::__sk_buff, programs::TcContext};
 use lb_common::{
     Counter, FilterBit, FrontendFlags, FrontendKey, NodeFlags,
-    packet::{Headers, Kind, Parsed, parse},
+    packet::{Headers, Kind},
 };
 
 use crate::{
     answer::{shunt_echo, shunt_refuse},
+    decode,
     flow::{
         self,
         error::shunt_error,
@@ -20,7 +21,7 @@ use crate::{
     },
     maps,
     send::shunt_deliver,
-    skb::Skb,
+    skb::{Addressee, Skb},
     verdict::{DROP, PASS, drop},
     work::{Work, take_up},
 };
@@ -29,18 +30,25 @@ use crate::{
 #[inline(always)]
 pub fn ingress(ctx: &TcContext, pod_side: bool) -> i32 {
     let packet = Skb::new(ctx.skb.skb);
-    // A bridge's ports see what is for its other ports; a pod's device what is for its bridge.
-    if packet.is_tagged() || (!pod_side && packet.is_for_other_host()) {
+    // A bridge's ports see what is for its other ports; a pod's device what is for its bridge. What is for many hosts
+    // is served by none, or each of them would answer it.
+    let is_for_us = match packet.addressee() {
+        Addressee::Device => true,
+        Addressee::OtherHost => pod_side,
+        Addressee::Many => false,
+    };
+    if packet.is_tagged() || !is_for_us {
         return PASS;
     }
-    let Some((skb, work)) = begin(packet) else {
+    let Some((skb, work)) = decode::begin(packet) else {
         return PASS;
     };
     let Some((_, Work { headers, .. })) = take_up(skb, work) else {
         return PASS;
     };
-    // The stack knows what to do with what no host can have sent; an answer to it would be somebody's flood.
-    if !headers.tuple.src().is_unicast() {
+    // The stack knows what to do with what no host can have sent, and an answer to it would be somebody's flood; also
+    // with what is for many hosts or for loopback, where a NodePort is the node's processes' alone.
+    if !headers.tuple.src().is_unicast() || !headers.tuple.dst().is_unicast() {
         return PASS;
     }
     match headers.kind {
@@ -58,7 +66,7 @@ pub fn egress(ctx: &TcContext) -> i32 {
     if packet.is_tagged() {
         return PASS;
     }
-    let Some((skb, work)) = begin(packet) else {
+    let Some((skb, work)) = decode::begin(packet) else {
         return PASS;
     };
     let Some((_, taken)) = take_up(skb, work) else {
@@ -81,28 +89,6 @@ pub fn egress(ctx: &TcContext) -> i32 {
     }
     let flags = shunt_follow_back(work);
     if flags == flow::NONE { PASS } else { shunt_deliver(skb, work, flags) }
-}
-
-/// Takes up the packet; `None` where it is not one to look at any further.
-#[inline(always)]
-fn begin(packet: Skb) -> Option<(*mut __sk_buff, *mut Work)> {
-    let work = maps::work()?;
-    (shunt_parse(packet.ctx(), work) != 0).then_some((packet.ctx(), work))
-}
-
-/// Decodes the packet into `work.headers`; 0 where it is not IP, or contradicts itself.
-#[unsafe(no_mangle)]
-#[inline(never)]
-extern "C" fn shunt_parse(skb: *mut __sk_buff, work: *mut Work) -> u32 {
-    let Some((mut packet, work)) = take_up(skb, work) else {
-        return 0;
-    };
-    packet.make_readable();
-    let Parsed::Ip(headers) = parse(&packet) else {
-        return 0;
-    };
-    work.headers = headers;
-    1
 }
 
 /// A packet with ports.

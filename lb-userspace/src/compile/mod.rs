@@ -21,7 +21,7 @@ use std::net::IpAddr;
 
 use lb_common::Proto;
 
-use crate::model::{EndpointSlice, Family, NodeFacts, Service, ServicePort, ServiceType};
+use crate::model::{EndpointSlice, Family, NodeFacts, Service, ServicePort, ServiceType, why_not_dialled};
 use crate::tables::{ServiceKey, ServiceTable};
 
 /// What the kernel of `node` is to know of `service`: a table for each port in each family (SVC-04, SVC-07).
@@ -90,10 +90,7 @@ fn is_proxied(port: &ServicePort) -> bool {
     port.port != 0 && [Proto::TCP, Proto::UDP, Proto::SCTP].contains(&port.protocol)
 }
 
-/// Whether an address of an object can stand in a table. What every host takes for itself or for many is
-/// nobody's Service address: a manifest must not catch what is sent to loopback. An IPv6 address that maps
-/// an IPv4 one would be that one in every key, in a family that it does not belong to.
+/// Whether an address of an object can stand in a table: whoever gave the object to us, and whatever it was checked by.
 fn can_be_dialled(ip: IpAddr) -> bool {
-    let mapped = matches!(ip, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some());
-    !(mapped || ip.is_unspecified() || ip.is_loopback() || ip.is_multicast())
+    why_not_dialled(ip).is_none()
 }

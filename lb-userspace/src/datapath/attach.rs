@@ -101,8 +101,30 @@ fn attach_anew(program: &mut Program, cgroup: &File) -> Result<FdLink, ProgramEr
     link.map_err(no_link)
 }
 
+/// How often a program is loaded: the verifier gives up with EAGAIN where a signal comes meanwhile (`bpf_check`), as
+/// one does now and then on a busy machine. libbpf tries as often.
+const ATTEMPTS: u32 = 5;
+
 /// Loads a program into the kernel.
-pub(super) fn load(program: &mut Program) -> Result<(), ProgramError> {
+///
+/// # Errors
+///
+/// The verifier's word, or the system's.
+pub fn load(program: &mut Program) -> Result<(), ProgramError> {
+    let mut attempt = 1;
+    loop {
+        match load_once(program) {
+            Err(ProgramError::LoadError { io_error, .. })
+                if attempt < ATTEMPTS && io_error.raw_os_error() == Some(libc::EAGAIN) =>
+            {
+                attempt += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+fn load_once(program: &mut Program) -> Result<(), ProgramError> {
     match program {
         Program::CgroupSockAddr(program) => CgroupSockAddr::load(program),
         Program::CgroupSock(program) => CgroupSock::load(program),

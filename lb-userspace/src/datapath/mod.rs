@@ -20,6 +20,7 @@ mod store;
 mod sys;
 mod verify;
 
+pub use attach::load as load_program;
 pub use devices::{DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, remove_filters};
 pub use dialled::DialledSockets;
 pub use error::DatapathError;

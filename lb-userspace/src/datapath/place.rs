@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use lb_common::LAYOUT_VERSION;
@@ -10,6 +11,7 @@ use rustix::fs::{FlockOperation, flock, statfs};
 use rustix::mount::{MountFlags, mount};
 
 use super::{DatapathError, sys};
+use crate::private;
 
 /// `BPF_FS_MAGIC`, `CGROUP2_SUPER_MAGIC` (linux/magic.h)
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
@@ -81,8 +83,13 @@ impl Pins {
     pub(super) fn prepare(&self) -> Result<File, DatapathError> {
         let bpffs = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
         self.mount().map_err(bpffs)?;
-        for kind in ["maps", "links"] {
-            fs::create_dir_all(self.version_directory().join(kind)).map_err(bpffs)?;
+        // A file system's own root may be others' too.
+        if !is_mount_point(&self.directory) {
+            private::directory(&self.directory).map_err(bpffs)?;
+        }
+        let version = self.version_directory();
+        for directory in [&version, &version.join("maps"), &version.join("links")] {
+            private::directory(directory).map_err(bpffs)?;
         }
         self.lock(&File::open(&self.directory).map_err(bpffs)?)
     }
@@ -159,6 +166,15 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, DatapathError> {
         other => {
             other.map_err(|source| DatapathError::Pin { what: "list", path: directory.to_owned(), source })
         }
+    }
+}
+
+/// Whether a directory that is there is the root of its file system.
+fn is_mount_point(directory: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|found| found.dev());
+    match (device(directory), directory.parent().map(device)) {
+        (Ok(own), Some(Ok(above))) => own != above,
+        _ => false,
     }
 }
 

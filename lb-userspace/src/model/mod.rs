@@ -2,6 +2,7 @@
 //!
 //! Sources translate into these; [`crate::compile`] reads them.
 
+mod address;
 mod change;
 mod endpoint;
 mod node;
@@ -9,6 +10,7 @@ mod protocol;
 mod service;
 mod world;
 
+pub use address::why_not_dialled;
 pub use change::Change;
 pub use endpoint::{Endpoint, EndpointSlice, SlicePort};
 pub use node::{DetectLocal, NodeFacts, NodeObject, NodePortAddresses, UnknownNodePortAddresses};

@@ -1,7 +1,6 @@
 //! Health-check node ports: opened, kept and closed as Services come and go (HCN-06, HCN-07).
 
 use std::collections::BTreeMap;
-use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::checks::CheckKey;
+use super::connections::Connections;
 use super::listen::{RETRY, listen};
 use super::metrics::Metrics;
 use super::{Published, http};
@@ -31,6 +31,7 @@ struct Open {
 pub(super) async fn follow(mut published: watch::Receiver<Published>, metrics: Metrics) {
     let mut open: BTreeMap<CheckKey, Open> = BTreeMap::new();
     let mut failed: BTreeMap<CheckKey, String> = BTreeMap::new();
+    let connections = Connections::default();
     loop {
         let wanted = wanted(&mut published);
         close(&mut open, &wanted).await;
@@ -39,7 +40,7 @@ pub(super) async fn follow(mut published: watch::Receiver<Published>, metrics: M
             if open.contains_key(&key) {
                 continue;
             }
-            match Open::begin(addresses, &published, &key) {
+            match Open::begin(addresses, &published, &key, &connections) {
                 Ok(listeners) => _ = open.insert(key, listeners),
                 Err(why) => _ = failing.insert(key, why),
             }
@@ -79,6 +80,7 @@ impl Open {
         addresses: Vec<SocketAddr>,
         published: &watch::Receiver<Published>,
         key: &CheckKey,
+        connections: &Connections,
     ) -> Result<Self, String> {
         let listeners: Result<Vec<TcpListener>, String> = addresses
             .iter()
@@ -88,13 +90,10 @@ impl Open {
         for listener in listeners? {
             let (sender, ended) = oneshot::channel::<()>();
             let router = http::check(published.clone(), key.clone());
-            let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+            servers.spawn(connections.clone().serve(listener, router, async move {
                 // To be dropped is the signal.
                 let _dropped = ended.await;
-            });
-            servers.spawn(async move {
-                let _end = server.into_future().await;
-            });
+            }));
             end.push(sender);
         }
         Ok(Self { addresses, end, servers })

@@ -9,7 +9,7 @@ use axum::http::{HeaderName, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use super::answers::{self, Answer};
 use super::checks::CheckKey;
@@ -49,9 +49,15 @@ pub(super) fn check(published: watch::Receiver<Published>, key: CheckKey) -> Rou
 
 /// `/metrics`, `/proxyMode`, and `/healthz` of this server alone (MTS-01).
 pub(super) fn metrics(metrics: Metrics) -> Router {
+    let one_at_a_time = Arc::new(Mutex::new(()));
     let scrape = move || async move {
         // The tables of flows are walked through for it, which takes a while where they are full.
-        let text = tokio::task::spawn_blocking(move || metrics.text()).await;
+        let turn = one_at_a_time.lock_owned().await;
+        let text = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            metrics.text()
+        });
+        let text = text.await;
         match text {
             Ok(Ok(text)) => ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
             Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),

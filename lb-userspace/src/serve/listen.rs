@@ -1,5 +1,6 @@
 //! Sockets that listen.
 
+use std::future::pending;
 use std::io;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -8,6 +9,8 @@ use axum::Router;
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::sleep;
+
+use super::connections::Connections;
 
 /// After a port could not be listened on (HLZ-06).
 pub(super) const RETRY: Duration = Duration::from_secs(5);
@@ -43,7 +46,7 @@ pub(super) async fn keep_serving(server: Server) {
     };
     tracing::info!("listening on {address} (--{flag})");
     // It ends only with the runtime.
-    let _end = axum::serve(listener, router).await;
+    Connections::default().serve(listener, router, pending()).await;
 }
 
 fn of_both_families(address: SocketAddr) -> io::Result<TcpListener> {

@@ -7,6 +7,7 @@
 mod answers;
 mod check_ports;
 mod checks;
+mod connections;
 mod http;
 mod kernel;
 mod listen;

@@ -249,3 +249,5 @@ fn how_long_ago_endpoints_changed_that_are_in_force_is_counted_eps_15() {
     assert!(told(&instance, "_sum").parse::<f64>().expect("seconds") < 60.0);
     assert_eq!(told(&instance, "_bucket{le=\"+Inf\"}"), "1");
 }
+
+mod limits;

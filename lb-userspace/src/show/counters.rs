@@ -52,6 +52,8 @@ pub(crate) const fn describe(counter: Counter) -> (&'static str, &'static str) {
         Counter::NoRoute => (DROPPED, "no route to the endpoint or to the client"),
         Counter::UnallocatedAddress => (DROPPED, "address of Services that no Service has"),
         Counter::Unanswered => (DROPPED, "packet to be refused that could not be answered"),
+        Counter::ForgedSource => (DROPPED, "client with an address that no client has"),
+        Counter::AnswerLimited => (DROPPED, "packet to be answered by ICMP, of which many were just sent"),
     }
 }
 

@@ -9,7 +9,7 @@ use aya::maps::PerCpuArray;
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
 use lb_common::Counter;
-use lb_userspace::datapath::OBJECT;
+use lb_userspace::datapath::{OBJECT, load_program};
 
 /// Which program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +74,10 @@ impl Programs {
     fn program(&mut self, hook: Hook) -> Result<&mut SchedClassifier> {
         let name = hook.program();
         let program = self.ebpf.program_mut(name).with_context(|| format!("no program {name}"))?;
-        let program: &mut SchedClassifier =
-            program.try_into().with_context(|| format!("the type of {name}"))?;
         if program.fd().is_err() {
-            program.load().with_context(|| format!("load {name}"))?;
+            load_program(program).with_context(|| format!("load {name}"))?;
         }
-        Ok(program)
+        program.try_into().with_context(|| format!("the type of {name}"))
     }
 
     /// Runs a program once on a packet that is on device `ifindex` of this thread's network namespace. `out`

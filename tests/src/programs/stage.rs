@@ -33,6 +33,7 @@ const LINES: &[&str] = &[
     // An MTU that is not locked is not one for what is forwarded (`ip_mtu_from_fib_result`).
     // To the router that clients outside are behind, to two other nodes, and to this node's pods.
     "route add 192.0.2.0/24 via 192.168.49.1",
+    "route add 16.0.0.0/4 via 192.168.49.1",
     "route add 10.244.2.0/24 via 192.168.49.12",
     "route add 10.244.3.0/24 via 192.168.49.12 mtu lock 1400",
     "route add 10.244.1.0/24 dev pod0",

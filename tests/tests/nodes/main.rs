@@ -6,6 +6,7 @@
 mod affinity;
 mod agreement;
 mod bind;
+mod bypass;
 mod churn;
 mod cleanup;
 mod cluster_ip;
@@ -18,6 +19,7 @@ mod health;
 mod manifests;
 mod node_port;
 mod outside;
+mod permissions;
 mod policy;
 mod refusals;
 mod restart;

@@ -85,6 +85,19 @@ fn moved_by(counter: Counter) -> Vec<Counter> {
             lab.add_range(RangeSet::CLUSTER_IPS, ip("10.96.0.0"), 16);
             lab.from_outside(&TCP.dial()).counts().to_vec()
         }
+        Counter::ForgedSource => {
+            lab.serve(&TCP.service(TCP.here()));
+            let source = std::net::SocketAddr::new(TCP.node(), 40_000);
+            lab.from_outside(&TCP.open(source, frontend)).counts().to_vec()
+        }
+        Counter::AnswerLimited => {
+            lab.serve(&service(UDP.served()));
+            let mut counts = Vec::new();
+            for _ in 0..1_000 {
+                counts.extend_from_slice(lab.from_outside(&UDP.dial()).counts());
+            }
+            counts
+        }
         other => panic!("{other}: no way to move it is known here"),
     }
 }

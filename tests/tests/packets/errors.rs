@@ -2,6 +2,7 @@
 
 use lb_common::{Counter, Proto};
 use lb_tests::packet::{Body, Packet, icmp};
+use lb_tests::programs::Table;
 
 use crate::case::{Case, converse, each};
 
@@ -158,6 +159,63 @@ fn an_error_on_its_last_hop_is_dropped_where_it_would_be_sent_on() {
         let sent = converse(lab, case, case.client(), case.frontend());
         for error in errors(case, &sent) {
             lab.from_outside(&error.ttl(1)).counting(&[Counter::TtlExpired]).dropped();
+        }
+    });
+}
+
+#[test]
+fn an_error_for_somebody_else_than_who_sent_what_it_quotes_is_not_touched() {
+    // Whoever knows a flow's addresses and ports could send what it likes to the flow's ends, from anywhere.
+    each(|case, lab| {
+        for backend in [case.here(), case.there()] {
+            lab.serve(&case.service(backend));
+            let sent = converse(lab, case, case.client(), case.frontend());
+            for about in [sent.clone(), sent.answer().from(case.frontend()).to(case.client())] {
+                for mut error in errors(case, &about) {
+                    error.dst.set_ip(case.other_frontend().ip());
+                    lab.from_outside(&error).untouched();
+                    lab.to_outside(&error).untouched();
+                }
+            }
+            lab.forget();
+        }
+    });
+}
+
+#[test]
+fn no_error_ends_a_flow_or_turns_it_elsewhere() {
+    each(|case, lab| {
+        lab.serve(&case.service(case.there()));
+        let sent = converse(lab, case, case.client(), case.frontend());
+        let before = lab.flows(Table::Assured);
+        for about in [sent.clone(), sent.answer().from(case.frontend()).to(case.client())] {
+            for error in errors(case, &about) {
+                let _told = lab.from_outside(&error).counting(&[Counter::IcmpError]).redirected();
+            }
+        }
+        // Redirects (RFC 792, RFC 4861 §4.5) are no errors, and nothing of ours listens to them.
+        let redirect =
+            icmp(router(case), sent.src.ip(), if case.v4 { 5 } else { 137 }, 1, 0, &sent.ip_bytes());
+        lab.from_outside(&redirect).untouched();
+        assert_eq!(lab.flows(Table::Assured), before);
+        let again = lab.from_outside(&case.go_on(case.client(), case.frontend())).redirected();
+        assert_eq!((again.src, again.dst), (sent.src, sent.dst));
+    });
+}
+
+#[test]
+fn an_error_about_an_error_or_about_a_later_fragment_is_not_touched() {
+    each(|case, lab| {
+        lab.serve(&case.service(case.there()));
+        let sent = converse(lab, case, case.client(), case.frontend());
+        let [error, _] = errors(case, &sent);
+        for nested in errors(case, &error) {
+            lab.from_outside(&nested).untouched();
+        }
+        for part in &sent.data(&[0; 200]).fragments(7, 80)[1..] {
+            for error in errors(case, part) {
+                lab.from_outside(&error).untouched();
+            }
         }
     });
 }

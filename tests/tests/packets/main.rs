@@ -1,6 +1,7 @@
 //! Tier `packets`: packet in, packet and counters out, for every program on the packet path.
 
 mod affinity;
+mod bypass;
 mod case;
 mod counters;
 mod echo;

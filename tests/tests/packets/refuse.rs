@@ -1,8 +1,11 @@
 //! Packets that can't be served: answered in the way that their client understands, or dropped.
 
+use std::time::Instant;
+
+use lb_common::limit::{ANSWERS_A_SECOND, ANSWERS_AT_ONCE};
 use lb_common::{Counter, FrontendFlags, NodeFlags, Proto, RangeSet};
 use lb_tests::packet::{ACK, Body, FIN, HERE, PEER, Packet, RST, SYN, icmp, sctp, tcp};
-use lb_tests::programs::{Lab, service};
+use lb_tests::programs::{Device, Hook, Lab, Verdict, service};
 
 use crate::case::{Case, each, each_of, ip};
 
@@ -184,8 +187,8 @@ fn a_refused_packet_with_ip_options_is_refused_without_following_them() {
     let case = Case { v4: true, proto: Proto::TCP };
     let mut lab = Lab::new();
     lab.serve(&service(case.served()));
-    // Loose source route (RFC 791 §3.1).
-    let dial = case.dial().options(&[131, 7, 4, 192, 0, 2, 1, 0]);
+    // Record route (RFC 791 §3.1).
+    let dial = case.dial().options(&[7, 7, 4, 192, 0, 2, 1, 0]);
     let refused = lab.from_outside(&dial).redirected();
     assert_eq!(refused, refusal(&dial).options(&[1; 8]));
 }
@@ -216,6 +219,47 @@ fn a_packet_that_no_host_can_have_sent_is_never_answered() {
             let mut client = case.client();
             client.set_ip(ip(source));
             lab.from_outside(&case.open(client, case.frontend())).untouched();
+        }
+    });
+}
+
+#[test]
+fn a_flood_of_what_is_to_be_answered_by_icmp_is_answered_now_and_then() {
+    for v4 in [true, false] {
+        let case = Case { v4, proto: Proto::UDP };
+        let mut lab = Lab::new();
+        lab.serve(&service(case.served()));
+        let frame = case.dial().bytes();
+        let (mut out, mut answered) = (Vec::new(), 0);
+        let begun = Instant::now();
+        for _ in 0..20_000 {
+            answered +=
+                u32::from(lab.pour(Hook::Ingress, Device::External, &frame, &mut out) == Verdict::Redirect);
+        }
+        let most = ANSWERS_AT_ONCE + ANSWERS_A_SECOND * (begun.elapsed().as_secs() as u32 + 1);
+        assert!(
+            (ANSWERS_AT_ONCE..=2 * most).contains(&answered),
+            "{answered} of at most {most} on each processor"
+        );
+        assert!(answered < 20_000);
+        // A refusal by RST costs its sender as much as us, and says what a client must know.
+        let tcp = Case { v4, proto: Proto::TCP };
+        lab.serve(&service(tcp.served()));
+        for _ in 0..200 {
+            let verdict = lab.pour(Hook::Ingress, Device::External, &tcp.dial().bytes(), &mut out);
+            assert_eq!(verdict, Verdict::Redirect);
+        }
+    }
+}
+
+#[test]
+fn a_path_s_width_is_told_however_often_it_is_asked_for() {
+    each_of(&[Proto::UDP], |case, lab| {
+        lab.serve(&case.service(case.narrow()));
+        let dial = case.dial().dont_fragment().data(&[0; 1_450]);
+        let mut out = Vec::new();
+        for _ in 0..2_000 {
+            assert_eq!(lab.pour(Hook::Ingress, Device::External, &dial.bytes(), &mut out), Verdict::Redirect);
         }
     });
 }

@@ -172,3 +172,16 @@ fn endpoints_are_the_same_whatever_the_node_but_for_what_is_local_eps_04() {
     assert_eq!(cluster(&table), ["10.244.1.11:80", "10.244.2.11:80"]);
     assert_eq!(local_list(&table), ["10.244.2.11:80"]);
 }
+
+#[test]
+fn no_endpoint_is_the_node_itself_or_on_a_link_or_many_hosts_eps_02() {
+    let table = of(vec![
+        local("127.0.0.1"),
+        remote("169.254.169.254"),
+        remote("224.0.0.1"),
+        remote("0.0.0.0"),
+        remote("255.255.255.255"),
+        remote("10.244.2.11"),
+    ]);
+    assert_eq!(listed(&table, |_| true), ["10.244.2.11:80"]);
+}

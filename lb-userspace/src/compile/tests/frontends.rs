@@ -168,9 +168,12 @@ fn of_two_ways_in_at_one_place_of_a_service_the_address_of_its_own_counts_ext_02
 #[test]
 fn no_service_catches_what_a_host_sends_to_itself_or_to_many_ext_01() {
     let mapped = "::ffff:203.0.113.80";
-    let external_ips = ["127.0.0.1", "0.0.0.0", "224.0.0.1", "::1", "::", "ff02::1", mapped].map(ip).to_vec();
+    let of_hosts = ["127.0.0.1", "0.0.0.0", "224.0.0.1", "255.255.255.255", "::1", "::", "ff02::1", mapped];
+    let of_links = ["169.254.169.254", "fe80::1"];
+    let external_ips: Vec<_> = of_hosts.into_iter().chain(of_links).map(ip).collect();
+    let ingress = external_ips.iter().map(|ip| Ingress { ip: *ip, mode: IngressMode::Vip }).collect();
     let cluster_ips = vec![ip(CLUSTER_IP), ip(CLUSTER_IP6)];
-    let service = Service { external_ips, cluster_ips, ..service() };
+    let service = Service { external_ips, ingress, cluster_ips, ..service() };
     for table in crate::compile::compile(&service, &[], &node()) {
         assert_eq!(table.frontends.len(), 2, "{:?}", table.frontends);
     }

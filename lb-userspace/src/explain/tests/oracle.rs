@@ -24,7 +24,11 @@ enum Way {
 /// Whether an address can be a Service's or an endpoint's.
 fn is_real(ip: IpAddr) -> bool {
     let mapped = ip.to_canonical() != ip;
-    !mapped && !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast()
+    let of_link_or_all = match ip {
+        IpAddr::V4(v4) => v4.octets()[..2] == [169, 254] || v4.octets() == [255; 4],
+        IpAddr::V6(v6) => v6.segments()[0] & 0xffc0 == 0xfe80,
+    };
+    !mapped && !of_link_or_all && !ip.is_unspecified() && !ip.is_loopback() && !ip.is_multicast()
 }
 
 /// Whether a port can be a Service's.

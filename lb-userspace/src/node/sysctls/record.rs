@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Outcome, State};
+use crate::private;
 
 /// The file of the instance that has its pins in `pin_dir`.
 pub fn path(pin_dir: &Path) -> PathBuf {
@@ -33,7 +34,7 @@ pub fn remember(path: &Path, outcomes: &[Outcome]) -> io::Result<()> {
         known.entry(file).or_insert(before);
     }
     let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
+    private::directory(folder)?;
     let draft = tempfile::NamedTempFile::new_in(folder)?;
     serde_json::to_writer_pretty(&draft, &known)?;
     draft.persist(path)?;

@@ -6,7 +6,7 @@ use k8s_openapi::api::discovery::v1 as api;
 use lb_common::Proto;
 
 use super::{HEADLESS, Notes, SERVICE_NAME, Skipped, Translation, has_label, label, name, parse_address};
-use crate::model::{Endpoint, EndpointSlice, Family, SlicePort};
+use crate::model::{Endpoint, EndpointSlice, Family, SlicePort, why_not_dialled};
 
 /// A slice as the model has it (EPS-00 to EPS-04).
 ///
@@ -63,12 +63,15 @@ fn endpoints(object: &api::EndpointSlice, family: Family, notes: &mut Notes) -> 
     for (index, from) in object.endpoints.iter().flatten().enumerate() {
         // EPS-02: further addresses are the same endpoint's, and only the first one is dialled.
         let Some(text) = from.addresses.first() else { continue };
-        match parse_address(text).filter(|ip| Family::of(*ip) == family) {
-            Some(address) => endpoints.push(endpoint(from, address)),
-            None => notes.ignore(
-                format!("endpoints[{index}].addresses[0]"),
-                format!("{text:?} is not an {family} address"),
-            ),
+        let field = || format!("endpoints[{index}].addresses[0]");
+        let Some(address) = parse_address(text).filter(|ip| Family::of(*ip) == family) else {
+            notes.ignore(field(), format!("{text:?} is not an {family} address"));
+            continue;
+        };
+        match why_not_dialled(address) {
+            // An API server lets none through; this is told also of one that does.
+            Some(what) => notes.ignore(field(), format!("{text} is {what}")),
+            None => endpoints.push(endpoint(from, address)),
         }
     }
     endpoints

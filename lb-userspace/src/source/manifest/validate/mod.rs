@@ -15,6 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use self::names::Rule;
 use super::decode::{Fault, Manifest};
+use crate::model::why_not_dialled;
 use crate::source::translate::parse_address;
 
 /// Everything that is wrong with an object by itself.
@@ -85,17 +86,7 @@ impl Faults {
             self.add(field, format!("{text:?} is not an address"));
             return None;
         };
-        let link_local = match ip {
-            IpAddr::V4(v4) => v4.is_link_local(),
-            IpAddr::V6(v6) => v6.is_unicast_link_local(),
-        };
-        let special = [
-            (ip.is_unspecified(), "the unspecified address"),
-            (ip.is_loopback(), "a loopback address"),
-            (ip.is_multicast(), "a multicast address"),
-            (link_local, "a link-local address"),
-        ];
-        if let Some((_, what)) = special.into_iter().find(|(is, _)| *is) {
+        if let Some(what) = why_not_dialled(ip) {
             self.add(field, format!("{text} is {what}"));
             return None;
         }

@@ -111,3 +111,15 @@ fn eps_04_an_endpoint_carries_its_node_hints_and_pod_and_nothing_else() {
     assert_eq!(first.pod.as_deref(), Some("pod-a"));
     assert_eq!((second.node.as_deref(), second.pod.as_deref()), (None, None));
 }
+
+#[test]
+fn eps_02_an_endpoint_that_is_the_node_itself_its_link_or_many_hosts_is_left_out_and_told() {
+    let addresses = ["127.0.0.1", "169.254.169.254", "224.0.0.1", "0.0.0.0", "255.255.255.255", "10.244.1.5"];
+    let endpoints: Vec<_> = addresses.iter().map(|address| json!({"addresses": [address]})).collect();
+    let translation = endpoint_slice(&slice_object(of_web(), json!({"endpoints": endpoints}))).unwrap();
+    let kept: Vec<_> =
+        translation.value.endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect();
+    assert_eq!(kept, ["10.244.1.5"]);
+    assert_eq!(translation.ignored.len(), 5);
+    assert!(format!("{:?}", translation.ignored[1]).contains("169.254.169.254 is a link-local address"));
+}

@@ -1,0 +1,83 @@
+//! Directories that are root's alone: nobody else reads, or puts something of his own into, what an instance leaves there.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+/// Nobody but the owner.
+const OWNER_ONLY: u32 = 0o700;
+
+/// Makes a directory, with those above it, that only this process's user can enter; one that is there already is
+/// closed to others.
+///
+/// # Errors
+///
+/// It can't be made; or it is another user's, who could replace what is in it.
+pub(crate) fn directory(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(path)?;
+    // Not of what a link leads to: whoever made the link could lead it elsewhere.
+    let found = fs::symlink_metadata(path)?;
+    let user = rustix::process::geteuid().as_raw();
+    if !found.is_dir() || found.uid() != user {
+        return Err(io::Error::other(format!(
+            "{} is not a directory of user {user}: remove it, or name another",
+            path.display()
+        )));
+    }
+    if found.mode() & 0o777 != OWNER_ONLY {
+        fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).expect("a directory").mode() & 0o777
+    }
+
+    #[test]
+    fn a_directory_is_made_for_its_owner_alone() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("run/shunt");
+        directory(&path).expect("made");
+        assert_eq!(mode(&path), 0o700);
+        directory(&path).expect("made before");
+    }
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_closed() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("shunt");
+        fs::create_dir(&path).expect("made");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o777)).expect("opened");
+        directory(&path).expect("closed");
+        assert_eq!(mode(&path), 0o700);
+    }
+
+    #[test]
+    fn a_link_to_a_directory_is_not_followed() {
+        let root = tempfile::tempdir().expect("a directory");
+        let (elsewhere, path) = (root.path().join("elsewhere"), root.path().join("shunt"));
+        fs::create_dir(&elsewhere).expect("made");
+        std::os::unix::fs::symlink(&elsewhere, &path).expect("a link");
+        let error = directory(&path).expect_err("refused").to_string();
+        assert!(error.contains("is not a directory of user"), "{error}");
+    }
+
+    #[test]
+    fn a_directory_of_another_user_is_refused() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("shunt");
+        fs::create_dir(&path).expect("made");
+        if std::os::unix::fs::chown(&path, Some(12_345), None).is_err() {
+            println!("skipped: only root can give a directory away");
+            return;
+        }
+        let error = directory(&path).expect_err("refused").to_string();
+        assert!(error.contains("is not a directory of user"), "{error}");
+    }
+}
