@@ -7,6 +7,7 @@ mod endpoint;
 mod node;
 mod protocol;
 mod service;
+mod uid;
 mod world;
 
 pub use change::Change;
@@ -15,4 +16,5 @@ pub use node::{DetectLocal, NodeFacts, NodePortAddresses, UnknownNodePortAddress
 pub use service::{
     Family, Ingress, IngressMode, ObjectName, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy,
 };
+pub use uid::{NotAUid, Uid};
 pub use world::{Affected, World};

@@ -6,9 +6,11 @@
 
 mod access;
 mod changes;
+mod events;
 mod failures;
 mod followed;
 mod lists;
+mod rights;
 mod scale;
 mod served;
 mod servers;

@@ -31,7 +31,7 @@ pub const ZONE: &str = "topology.kubernetes.io/zone";
 pub const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
 
 /// A field left out because of its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ignored {
     /// As in `spec.externalIPs[1]`.
     pub field: String,
