@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use lb_common::FilterBit;
+use lb_common::{FilterBit, RangeSet};
 
 use crate::compile::compile;
 use crate::control::Snapshot;
@@ -61,8 +61,11 @@ pub struct Engine<S> {
 }
 
 impl<S: Store> Engine<S> {
-    /// An engine for this node.
-    pub fn new(node: NodeFacts, reconciler: Reconciler<S>) -> Self {
+    /// An engine for this node. Where pods are what its Node says, they are where they were until it says so.
+    pub fn new(mut node: NodeFacts, reconciler: Reconciler<S>) -> Self {
+        if node.detect_local == DetectLocal::NodeCidr {
+            node.cluster_cidrs = reconciler.networks(RangeSet::PODS);
+        }
         Self {
             world: World::default(),
             node,
@@ -99,6 +102,11 @@ impl<S: Store> Engine<S> {
     pub fn begin_settling(&mut self) -> Barrier {
         self.settling = true;
         self.reconciler.begin_settling()
+    }
+
+    /// The networks of a set as they are in the maps, maybe from an earlier run.
+    pub fn networks(&self, set: RangeSet) -> Vec<IpNet> {
+        self.reconciler.networks(set)
     }
 
     /// Tells the packet path what the node is; what could not be told is told by the next call.
@@ -166,13 +174,16 @@ impl<S: Store> Engine<S> {
     fn take_in(&mut self, changes: Vec<Change>) -> Scope {
         let mut scope = Scope::default();
         for change in changes {
+            if let Change::PodCidrs(cidrs) = &change
+                && self.node.detect_local == DetectLocal::NodeCidr
+            {
+                self.node.cluster_cidrs.clone_from(cidrs);
+                scope = Scope::Everything;
+            }
             scope.add(self.world.apply(change));
         }
         if self.world.zone() != self.node.zone.as_deref() {
             self.node.zone = self.world.zone().map(str::to_owned);
-        }
-        if self.node.detect_local == DetectLocal::NodeCidr {
-            self.node.cluster_cidrs = self.world.pod_cidrs().to_vec();
         }
         scope
     }

@@ -128,9 +128,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
     let takes_pod_cidrs = args.pods.is_of_node();
     let mut devices = Devices { hooks, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
-    if takes_service_cidrs {
-        devices.path.service_cidrs = vec![];
-    }
+    devices.begin_with(|set| engine.networks(set));
     let pins = Pins::in_directory(&options.pin_dir);
     let terminator = args.node.terminator(&options.cgroup, &pins)?;
     let flows = FlowTables::open(&pins)?;

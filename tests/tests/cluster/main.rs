@@ -10,6 +10,7 @@ mod events;
 mod failures;
 mod followed;
 mod lists;
+mod restart;
 mod rights;
 mod scale;
 mod served;

@@ -66,7 +66,7 @@ pub(super) struct Picture {
     cidrs: Shelf,
     zone: Option<String>,
     is_node_leaving: Option<bool>,
-    pod_cidrs: Vec<IpNet>,
+    pod_cidrs: Option<Vec<IpNet>>,
     networks: BTreeMap<ObjectName, Vec<IpNet>>,
     problems: BTreeMap<Place, Problem>,
     changes: BTreeMap<Subject, Change>,
@@ -101,8 +101,11 @@ impl Picture {
                 self.settle(taken, Self::put_node);
             }
             Heard::Cidr(news) => {
+                let was_listed = self.cidrs.is_listed();
                 let taken = self.cidrs.take(news);
                 self.settle(taken, Self::put_cidr);
+                // That there are none is news too, the first time: an earlier run may have known some.
+                self.has_networks |= self.cidrs.is_listed() && !was_listed;
             }
             Heard::Trouble(why) => self.put_problem((API, None), why.map(|why| Problem::of_file(API, why))),
         }
@@ -239,8 +242,9 @@ impl Picture {
             self.zone.clone_from(&zone);
             self.changes.insert(Subject::Zone, Change::Zone(zone));
         }
-        if pod_cidrs != self.pod_cidrs {
-            self.pod_cidrs.clone_from(&pod_cidrs);
+        // Nothing is news too, the first time: an earlier run may have known some.
+        if self.pod_cidrs.as_ref() != Some(&pod_cidrs) {
+            self.pod_cidrs = Some(pod_cidrs.clone());
             self.changes.insert(Subject::PodCidrs, Change::PodCidrs(pod_cidrs));
         }
     }
