@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use lb_common::FilterBit;
+use lb_common::{FilterBit, RangeSet};
 
 use crate::compile::compile;
 use crate::control::Snapshot;
@@ -63,8 +63,11 @@ pub struct Engine<S> {
 }
 
 impl<S: Store> Engine<S> {
-    /// An engine for this node.
-    pub fn new(node: NodeFacts, reconciler: Reconciler<S>) -> Self {
+    /// An engine for this node. Where pods are what its Node says, they are where they were until it says so.
+    pub fn new(mut node: NodeFacts, reconciler: Reconciler<S>) -> Self {
+        if node.detect_local == DetectLocal::NodeCidr {
+            node.cluster_cidrs = reconciler.networks(RangeSet::PODS);
+        }
         Self {
             world: World::default(),
             node,
@@ -102,6 +105,11 @@ impl<S: Store> Engine<S> {
     pub fn begin_settling(&mut self) -> Barrier {
         self.settling = true;
         self.reconciler.begin_settling()
+    }
+
+    /// The networks of a set as they are in the maps, maybe from an earlier run.
+    pub fn networks(&self, set: RangeSet) -> Vec<IpNet> {
+        self.reconciler.networks(set)
     }
 
     /// Tells the packet path what the node is; what could not be told is told by the next call.
@@ -176,16 +184,18 @@ impl<S: Store> Engine<S> {
         scope
     }
 
-    /// Takes from the Node object what nobody said otherwise.
+    /// Takes from the Node object what nobody said otherwise; until it is seen, pods are where an earlier run
+    /// knew them.
     fn hear_node(&mut self) {
-        let unseen = NodeObject::default();
-        let object = self.world.node().unwrap_or(&unseen);
-        self.node.zone.clone_from(&object.zone);
-        if self.node.detect_local == DetectLocal::NodeCidr {
+        let object = self.world.node();
+        self.node.zone = object.and_then(|object| object.zone.clone());
+        if let Some(object) = object
+            && self.node.detect_local == DetectLocal::NodeCidr
+        {
             self.node.cluster_cidrs.clone_from(&object.pod_cidrs);
         }
         if let Some(interfaces) = &self.interfaces {
-            self.node.set_addresses(interfaces, &object.addresses);
+            self.node.set_addresses(interfaces, object.map_or(&[], |object| &object.addresses));
         }
     }
 

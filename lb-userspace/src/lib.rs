@@ -15,6 +15,7 @@ pub mod engine;
 pub mod explain;
 pub mod model;
 pub mod node;
+pub mod notice;
 mod private;
 pub mod reconcile;
 pub mod serve;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use clap::ValueEnum;
 use ipnet::IpNet;
-use lb_common::PortRange;
+use lb_common::{PortRange, RangeSet};
 
 use super::{Allocation, pods};
 use crate::datapath::{self, DeviceHooks, DeviceStatus};
@@ -107,6 +107,17 @@ pub(super) struct Devices {
 }
 
 impl Devices {
+    /// Until the source says something, networks that it is to tell are those that an earlier run was told.
+    pub(super) fn begin_with(&mut self, networks: impl Fn(RangeSet) -> Vec<IpNet>) {
+        if self.takes_service_cidrs {
+            self.path.service_cidrs = networks(RangeSet::CLUSTER_IPS);
+        }
+        if self.takes_pod_cidrs {
+            self.path.cluster_cidrs = networks(RangeSet::PODS);
+            self.rules.cluster_cidrs.clone_from(&self.path.cluster_cidrs);
+        }
+    }
+
     /// Attaches to these devices of the node, says what is new, and returns what the packet path is to know
     /// of the node then.
     pub(super) fn follow(&mut self, links: Vec<Link>) -> NodePath {

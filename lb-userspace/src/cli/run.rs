@@ -27,8 +27,9 @@ use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
 use crate::node::links::Link;
+use crate::notice::{Fates, Notice, Reason, Telling};
 use crate::reconcile::{Reconciler, Refusal};
-use crate::serve::Publisher;
+use crate::serve::{Owners, Publisher};
 use crate::source::{Problem, SourceEvent};
 use crate::terminate::Terminator;
 
@@ -95,7 +96,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let node_name = node::name(args.node_name.as_deref());
-    let source = args.source.source(&node_name, &args.allocation).await?;
+    let mut source = args.source.source(&node_name, &args.allocation).await?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
     let options =
         datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
@@ -110,6 +111,8 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     );
     args.node.settle(&options.pin_dir);
     std::thread::spawn(takeover::notice);
+    let fates = Fates::default();
+    let owners = Owners { notices: source.notices(&fates), node: node_name.clone() };
     let facts = NodeFacts {
         name: node_name,
         addresses: args.node_ips.clone(),
@@ -125,9 +128,7 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
     let takes_pod_cidrs = args.pods.is_of_node();
     let mut devices = Devices { hooks, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
-    if takes_service_cidrs {
-        devices.path.service_cidrs = vec![];
-    }
+    devices.begin_with(|set| engine.networks(set));
     let pins = Pins::in_directory(&options.pin_dir);
     let terminator = args.node.terminator(&options.cgroup, &pins)?;
     let flows = FlowTables::open(&pins)?;
@@ -139,10 +140,13 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     if args.node_ips.is_empty() {
         node::addresses::watch(node_sender.clone()).await?;
     }
-    let publisher = args.serve.start(&pins, source.knows_service_cidrs())?;
+    let publisher = args.serve.start(&pins, source.knows_service_cidrs(), owners.clone(), fates)?;
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
-    let inputs = Inputs { links, node: node_events, events, flows, terminator, publisher, source, control };
+    owners.notices.tell(Notice::of_node(&owners.node, Reason::Starting, "Services are served by Shunt"));
+    let owners = Telling::new(owners.notices);
+    let inputs =
+        Inputs { links, node: node_events, events, flows, terminator, publisher, source, control, owners };
     let result = tokio::select! {
         result = turn(engine, devices, inputs) => result,
         error = args.config.changed() => Err(error),
@@ -170,6 +174,7 @@ struct Inputs {
     publisher: Publisher,
     control: Option<Control>,
     source: JoinHandle<anyhow::Result<()>>,
+    owners: Telling,
 }
 
 /// Turns until told to stop, or until the source is at an end.
@@ -178,16 +183,8 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs {
-        mut links,
-        mut node,
-        mut events,
-        mut flows,
-        terminator,
-        mut publisher,
-        mut control,
-        mut source,
-    } = inputs;
+    let Inputs { mut links, mut node, mut events, mut flows, .. } = inputs;
+    let Inputs { terminator, mut publisher, mut control, mut source, mut owners, .. } = inputs;
     let mut next_round = Instant::now();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -239,6 +236,7 @@ async fn turn(
         publisher.end(&engine, report.as_ref());
         if let Some(report) = report {
             terminator.tell(&report.gone);
+            owners.tell(&report, engine.world());
             tell(&report);
         }
         if engine.is_synced() && !was_synced {

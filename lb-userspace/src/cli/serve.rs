@@ -6,7 +6,8 @@ use std::str::FromStr;
 use anyhow::Context;
 
 use crate::datapath::Pins;
-use crate::serve::{self, Addresses, KernelFigures, Metrics, Publisher};
+use crate::notice::Fates;
+use crate::serve::{self, Addresses, KernelFigures, Metrics, Owners, Publisher};
 
 /// Where health and metrics are asked for.
 #[derive(Debug, clap::Args)]
@@ -46,12 +47,18 @@ impl FromStr for BindAddress {
 
 impl ServeOptions {
     /// Starts the servers, and returns what they are fed by.
-    pub(super) fn start(&self, pins: &Pins, watches_node: bool) -> anyhow::Result<Publisher> {
-        let metrics = Metrics::new(KernelFigures::new(pins.clone()));
+    pub(super) fn start(
+        &self,
+        pins: &Pins,
+        watches_node: bool,
+        owners: Owners,
+        events: Fates,
+    ) -> anyhow::Result<Publisher> {
+        let metrics = Metrics::new(KernelFigures::new(pins.clone()), events);
         let publisher = Publisher::new(metrics.clone(), watches_node);
         let addresses =
             Addresses { health: self.healthz_bind_address.0, metrics: self.metrics_bind_address.0 };
-        serve::start(addresses, publisher.subscribe(), metrics).context("cannot start a thread")?;
+        serve::start(addresses, publisher.subscribe(), metrics, owners).context("cannot start a thread")?;
         Ok(publisher)
     }
 }

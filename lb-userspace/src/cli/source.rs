@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Allocation;
+use crate::notice::{Fates, Notices};
 use crate::source::SourceEvent;
 use crate::source::kubernetes::{self, Access, Cluster};
 use crate::source::manifest::{self, Config};
@@ -94,6 +95,20 @@ impl SourceArgs {
 }
 
 impl Source {
+    /// Who is told what is wrong with objects: those who own them, by events; of a directory, nobody but the log.
+    pub(super) fn notices(&mut self, fates: &Fates) -> Notices {
+        match self {
+            Self::Manifests(..) => Notices::default(),
+            Self::Cluster(cluster, options) => {
+                let (notices, heard) = Notices::channel(fates.clone());
+                options.notices = notices.clone();
+                let node = options.node_name.clone();
+                tokio::spawn(kubernetes::publish(cluster.clone(), node, heard, fates.clone()));
+                notices
+            }
+        }
+    }
+
     /// Whether it knows by itself where ClusterIPs are from.
     pub(super) fn knows_service_cidrs(&self) -> bool {
         matches!(self, Self::Cluster(..))

@@ -8,6 +8,7 @@ mod endpoint;
 mod node;
 mod protocol;
 mod service;
+mod uid;
 mod world;
 
 pub use address::why_not_dialled;
@@ -17,4 +18,5 @@ pub use node::{DetectLocal, NodeFacts, NodeObject, NodePortAddresses, UnknownNod
 pub use service::{
     Family, Ingress, IngressMode, ObjectName, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy,
 };
+pub use uid::{NotAUid, Uid};
 pub use world::{Affected, World};

@@ -8,6 +8,8 @@ use ipnet::IpNet;
 use lb_common::Proto;
 use serde::{Deserialize, Serialize};
 
+use super::Uid;
+
 /// `metadata.namespace` and `metadata.name`
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObjectName {
@@ -200,6 +202,9 @@ pub struct Ingress {
 pub struct Service {
     /// Whose it is.
     pub name: ObjectName,
+    /// `metadata.uid`, where it is of a cluster.
+    #[serde(default)]
+    pub uid: Option<Uid>,
     /// `metadata.creationTimestamp`, seconds since 1970: of two that claim one address, the older has it
     /// (SVC-14). `None` counts as younger than any.
     pub created: Option<i64>,

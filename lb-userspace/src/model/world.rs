@@ -64,12 +64,10 @@ impl World {
                 None => Affected::Nothing,
             },
             Change::Node(node) => {
-                let before = self.node.replace(node.clone()).unwrap_or_default();
                 // No Service is served otherwise because the node is about to go.
-                match (NodeObject { is_leaving: node.is_leaving, ..before }) == node {
-                    true => Affected::Nothing,
-                    false => Affected::Everything,
-                }
+                let before = self.node.replace(node.clone());
+                let before = before.map(|before| NodeObject { is_leaving: node.is_leaving, ..before });
+                if before == Some(node) { Affected::Nothing } else { Affected::Everything }
             }
         }
     }

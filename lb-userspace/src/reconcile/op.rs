@@ -63,6 +63,13 @@ impl Range {
         let addr = Addr::from(net.network());
         Self { key: RangeKey::new(set, addr), prefix_len: RangeKey::prefix_len(addr, net.prefix_len()) }
     }
+
+    /// The network; `None` where the prefix is none of its family's.
+    pub fn network(&self) -> Option<IpNet> {
+        let addr = self.key.addr();
+        let bits = self.prefix_len.checked_sub(RangeKey::prefix_len(addr, 0))?;
+        IpNet::new(addr.into(), u8::try_from(bits).ok()?).ok()
+    }
 }
 
 /// How many elements the arrays have; element 0 is never used but in `SLOTS`.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use ipnet::IpNet;
-use lb_common::{Addr, FilterBit, NodeConfig};
+use lb_common::{Addr, FilterBit, NodeConfig, RangeSet};
 
 use super::state::State;
 use super::{Op, Outcome, Range, Reconciler, Store};
@@ -31,6 +31,11 @@ impl<S: Store> Reconciler<S> {
         let ops = self.state.plan_node(node);
         self.run(ops, &mut outcome);
         outcome
+    }
+
+    /// The networks of a set as they are in the maps, maybe from an earlier run.
+    pub fn networks(&self, set: RangeSet) -> Vec<IpNet> {
+        self.state.ranges.networks(set)
     }
 
     /// Bits of the filter that have stood for nothing in the maps since the call before; flows may still need

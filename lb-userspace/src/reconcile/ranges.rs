@@ -3,6 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use ipnet::IpNet;
+use lb_common::RangeSet;
+
 use super::{Op, Range};
 
 #[derive(Debug, Default)]
@@ -19,6 +22,12 @@ impl Ranges {
     /// With what is in the map already, nobody wanting it.
     pub(super) fn new(installed: BTreeSet<Range>) -> Self {
         Self { touched: installed.clone(), installed, ..Self::default() }
+    }
+
+    /// The networks of a set that are in the map.
+    pub(super) fn networks(&self, set: RangeSet) -> Vec<IpNet> {
+        let of_set = self.installed.iter().filter(|range| range.key.set() == set);
+        of_set.filter_map(Range::network).collect()
     }
 
     pub(super) fn change(&mut self, before: &BTreeSet<Range>, after: &BTreeSet<Range>) {

@@ -10,11 +10,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::checks::CheckKey;
+use super::checks::{CheckKey, HealthCheck};
 use super::connections::Connections;
 use super::listen::{RETRY, listen};
 use super::metrics::Metrics;
 use super::{Published, http};
+use crate::model::Uid;
+use crate::notice::{Notice, Notices, Reason};
 
 /// How long the closing of a port is waited for before the next one is opened.
 const CLOSING: Duration = Duration::from_millis(200);
@@ -28,15 +30,17 @@ struct Open {
 }
 
 /// Keeps the ports as they are published, until nobody publishes any more.
-pub(super) async fn follow(mut published: watch::Receiver<Published>, metrics: Metrics) {
+pub(super) async fn follow(mut published: watch::Receiver<Published>, metrics: Metrics, notices: Notices) {
     let mut open: BTreeMap<CheckKey, Open> = BTreeMap::new();
     let mut failed: BTreeMap<CheckKey, String> = BTreeMap::new();
     let connections = Connections::default();
     loop {
         let wanted = wanted(&mut published);
+        let uids: BTreeMap<CheckKey, Option<Uid>> =
+            wanted.iter().map(|(key, check)| (key.clone(), check.uid)).collect();
         close(&mut open, &wanted).await;
         let mut failing = BTreeMap::new();
-        for (key, addresses) in wanted {
+        for (key, HealthCheck { addresses, .. }) in wanted {
             if open.contains_key(&key) {
                 continue;
             }
@@ -45,7 +49,8 @@ pub(super) async fn follow(mut published: watch::Receiver<Published>, metrics: M
                 Err(why) => _ = failing.insert(key, why),
             }
         }
-        tell(&failed, &failing);
+        let uid = |key: &CheckKey| uids.get(key).copied().flatten();
+        tell(&failed, &failing, &notices, uid);
         failed = failing;
         metrics.set_check_ports(open.len(), failed.len());
         tokio::select! {
@@ -55,16 +60,15 @@ pub(super) async fn follow(mut published: watch::Receiver<Published>, metrics: M
     }
 }
 
-fn wanted(published: &mut watch::Receiver<Published>) -> BTreeMap<CheckKey, Vec<SocketAddr>> {
-    let published = published.borrow_and_update();
-    published.checks.iter().map(|(key, check)| (key.clone(), check.addresses.clone())).collect()
+fn wanted(published: &mut watch::Receiver<Published>) -> BTreeMap<CheckKey, HealthCheck> {
+    published.borrow_and_update().checks.clone()
 }
 
 /// Ends what is no longer wanted, or wanted elsewhere.
-async fn close(open: &mut BTreeMap<CheckKey, Open>, wanted: &BTreeMap<CheckKey, Vec<SocketAddr>>) {
+async fn close(open: &mut BTreeMap<CheckKey, Open>, wanted: &BTreeMap<CheckKey, HealthCheck>) {
     let gone: Vec<CheckKey> = open
         .iter()
-        .filter(|(key, open)| wanted.get(*key) != Some(&open.addresses))
+        .filter(|(key, open)| wanted.get(*key).map(|check| &check.addresses) != Some(&open.addresses))
         .map(|(key, _)| key.clone())
         .collect();
     let mut ending: Vec<Open> = gone.iter().filter_map(|key| open.remove(key)).collect();
@@ -105,13 +109,21 @@ fn describe(address: SocketAddr, error: &io::Error) -> String {
 }
 
 /// Says what is newly wrong, and what no longer is.
-fn tell(before: &BTreeMap<CheckKey, String>, now: &BTreeMap<CheckKey, String>) {
-    for ((service, family), why) in now.iter().filter(|(key, why)| before.get(*key) != Some(why)) {
-        tracing::error!(
-            "Service {service}: spec.healthCheckNodePort: no health check in {family}: {why}; load balancers \
-             take this node to be without endpoints; end what has the port, or give the Service another one; \
-             it is tried again every {RETRY:?}"
+fn tell(
+    before: &BTreeMap<CheckKey, String>,
+    now: &BTreeMap<CheckKey, String>,
+    notices: &Notices,
+    uid: impl Fn(&CheckKey) -> Option<Uid>,
+) {
+    for (key, why) in now.iter().filter(|(key, why)| before.get(*key) != Some(why)) {
+        let (service, family) = key;
+        let note = format!(
+            "spec.healthCheckNodePort: no health check in {family}: {why}; load balancers take this node to be \
+             without endpoints; end what has the port, or give the Service another one; it is tried again every \
+             {RETRY:?}"
         );
+        tracing::error!("Service {service}: {note}");
+        notices.tell(Notice::of_service(service, uid(key), Reason::HealthCheckPort, note));
     }
     for (service, family) in before.keys().filter(|key| !now.contains_key(*key)) {
         tracing::info!("no longer wrong: the health check of Service {service} in {family}");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::model::{
-    Family, NodeFacts, NodePortAddresses, ObjectName, Service, ServiceType, TrafficPolicy, World,
+    Family, NodeFacts, NodePortAddresses, ObjectName, Service, ServiceType, TrafficPolicy, Uid, World,
 };
 
 /// Whose health check: a Service has one for each family in which it has a ClusterIP (HCN-01, SVC-07).
@@ -13,6 +13,8 @@ pub type CheckKey = (ObjectName, Family);
 /// A health-check node port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthCheck {
+    /// The Service's.
+    pub uid: Option<Uid>,
     /// Where it listens; all on one port.
     pub addresses: Vec<SocketAddr>,
     /// Addresses of endpoints that are ready and on this node, each counted once, over all ports of the
@@ -32,7 +34,10 @@ pub fn health_checks(world: &World, node: &NodeFacts) -> BTreeMap<CheckKey, Heal
                 continue;
             }
             let local_endpoints = local_endpoints(world, service, family, node);
-            checks.insert((service.name.clone(), family), HealthCheck { addresses, local_endpoints });
+            checks.insert(
+                (service.name.clone(), family),
+                HealthCheck { uid: service.uid, addresses, local_endpoints },
+            );
         }
     }
     checks

@@ -10,7 +10,9 @@ use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::sleep;
 
+use super::Owners;
 use super::connections::Connections;
+use crate::notice::{Notice, Reason};
 
 /// After a port could not be listened on (HLZ-06).
 pub(super) const RETRY: Duration = Duration::from_secs(5);
@@ -27,7 +29,7 @@ pub(super) struct Server {
 }
 
 /// Serves, as soon as the port can be had.
-pub(super) async fn keep_serving(server: Server) {
+pub(super) async fn keep_serving(server: Server, owners: Owners) {
     let Server { flag, address, router } = server;
     let mut is_told = false;
     let listener = loop {
@@ -35,10 +37,12 @@ pub(super) async fn keep_serving(server: Server) {
             Ok(listener) => break listener,
             Err(error) if !is_told => {
                 is_told = true;
-                tracing::error!(
+                let note = format!(
                     "cannot listen on {address}: {error}; end what has that port (a kube-proxy?) or name \
                      another by --{flag}, \"\" for none; it is tried again every {RETRY:?}"
                 );
+                tracing::error!("{note}");
+                owners.notices.tell(Notice::of_node(&owners.node, Reason::ServerPort, note));
             }
             Err(_) => {}
         }

@@ -17,6 +17,7 @@ use prometheus_client::registry::Registry;
 
 use crate::engine::{Event, Report};
 use crate::model::{Change, World};
+use crate::notice::Fates;
 
 type Seconds = Gauge<f64, AtomicU64>;
 type ByCode = Family<[(&'static str, String); 1], Counter>;
@@ -52,13 +53,15 @@ pub mod names {
         ("shunt_problems", "Objects, files or kinds that can't be read, now");
     pub(in super::super) const CHECK_PORTS: Named =
         ("shunt_health_check_node_ports", "Health-check node ports, by whether they listen");
+    pub(in super::super) const EVENTS: Named =
+        ("shunt_events", "Events on objects of the cluster, by what became of them");
     pub(in super::super) const DATAPATH: Named =
         ("shunt_datapath", "What the programs did since the maps were made, by what became of it");
     pub(in super::super) const MAP_ENTRIES: Named = ("shunt_map_entries", "Entries of a map");
     pub(in super::super) const MAP_CAPACITY: Named = ("shunt_map_capacity", "Entries of a map at most");
 
     /// All of them.
-    pub const ALL: [Named; 17] = [
+    pub const ALL: [Named; 18] = [
         DURATION,
         LAST,
         LAST_QUEUED,
@@ -73,6 +76,7 @@ pub mod names {
         REFUSED,
         PROBLEMS,
         CHECK_PORTS,
+        EVENTS,
         DATAPATH,
         MAP_ENTRIES,
         MAP_CAPACITY,
@@ -107,9 +111,10 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// All at zero; `kernel` is read at each scrape.
-    pub fn new(kernel: impl Collector) -> Self {
+    /// All at zero; `kernel` is read at each scrape, `events` are counted elsewhere.
+    pub fn new(kernel: impl Collector, events: Fates) -> Self {
         let mut registry = Registry::default();
+        registry.register(names::EVENTS.0, names::EVENTS.1, events);
         // kube-proxy's buckets: 1 ms to 16 s.
         let duration = Histogram::new(exponential_buckets(0.001, 2.0, 15));
         registry.register(names::DURATION.0, names::DURATION.1, duration.clone());

@@ -20,6 +20,8 @@ use std::thread;
 
 use tokio::sync::watch;
 
+use crate::notice::Notices;
+
 pub use checks::{CheckKey, HealthCheck, health_checks};
 pub use kernel::KernelFigures;
 pub use metrics::{Metrics, names};
@@ -34,6 +36,15 @@ pub struct Addresses {
     pub metrics: Option<SocketAddr>,
 }
 
+/// Who is told of a port that can't be listened on, besides the log.
+#[derive(Debug, Clone, Default)]
+pub struct Owners {
+    /// The owners of objects.
+    pub notices: Notices,
+    /// The Node that this is.
+    pub node: String,
+}
+
 /// Starts all servers on a thread of their own; it ends when the publisher is gone.
 ///
 /// # Errors
@@ -43,24 +54,32 @@ pub fn start(
     addresses: Addresses,
     published: watch::Receiver<Published>,
     metrics: Metrics,
+    owners: Owners,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new()
         .name("serve".to_owned())
-        .spawn(move || runtime.block_on(serve(addresses, published, metrics)))
+        .spawn(move || runtime.block_on(serve(addresses, published, metrics, owners)))
         .map(drop)
 }
 
-async fn serve(addresses: Addresses, published: watch::Receiver<Published>, metrics: Metrics) {
+async fn serve(
+    addresses: Addresses,
+    published: watch::Receiver<Published>,
+    metrics: Metrics,
+    owners: Owners,
+) {
     if let Some(address) = addresses.health {
         let router = http::health(published.clone(), metrics.clone());
-        tokio::spawn(listen::keep_serving(listen::Server { flag: "healthz-bind-address", address, router }));
+        let server = listen::Server { flag: "healthz-bind-address", address, router };
+        tokio::spawn(listen::keep_serving(server, owners.clone()));
     }
     if let Some(address) = addresses.metrics {
         let router = http::metrics(metrics.clone());
-        tokio::spawn(listen::keep_serving(listen::Server { flag: "metrics-bind-address", address, router }));
+        let server = listen::Server { flag: "metrics-bind-address", address, router };
+        tokio::spawn(listen::keep_serving(server, owners.clone()));
     }
-    check_ports::follow(published, metrics).await;
+    check_ports::follow(published, metrics, owners.notices).await;
 }
 
 #[cfg(test)]

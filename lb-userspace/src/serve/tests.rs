@@ -17,6 +17,7 @@ use crate::compile::tests::objects::*;
 use crate::datapath::Fill;
 use crate::engine::{Engine, Event};
 use crate::model::{Change, NodeFacts, NodeObject, NodePortAddresses, Service, TrafficPolicy};
+use crate::notice::{self, Fates};
 use crate::reconcile::Reconciler;
 use crate::reconcile::memory::Memory;
 use crate::source::SourceEvent;
@@ -48,11 +49,11 @@ impl Instance {
             ..node()
         };
         let store = Reconciler::adopt(Memory::new(16, 64, 64)).expect("memory can be read");
-        let metrics = Metrics::new(Figures);
+        let metrics = Metrics::new(Figures, Fates::default());
         let publisher = Publisher::new(metrics.clone(), watches_node);
         let (health, scraped) = (free_address(), free_address());
         let addresses = Addresses { health: Some(health), metrics: Some(scraped) };
-        start(addresses, publisher.subscribe(), metrics).expect("a thread");
+        start(addresses, publisher.subscribe(), metrics, Owners::default()).expect("a thread");
         Self { engine: Engine::new(node, store), publisher, health, metrics: scraped }
     }
 
@@ -205,7 +206,9 @@ fn value(text: &str, name: &str) -> f64 {
 
 #[test]
 fn the_page_has_every_metric_with_its_type_and_no_other() {
-    let metrics = Metrics::new(Figures);
+    let events = Fates::default();
+    notice::count(&events, notice::Fate::Told);
+    let metrics = Metrics::new(Figures, events);
     metrics.count_probe(metrics::Probe::Healthz, 200);
     metrics.count_probe(metrics::Probe::Livez, 200);
     metrics.set_check_ports(0, 0);
@@ -248,6 +251,27 @@ fn how_long_ago_endpoints_changed_that_are_in_force_is_counted_eps_15() {
     assert_eq!(told(&instance, "_count"), "1", "but not what changed before there was an instance");
     assert!(told(&instance, "_sum").parse::<f64>().expect("seconds") < 60.0);
     assert_eq!(told(&instance, "_bucket{le=\"+Inf\"}"), "1");
+}
+
+#[test]
+fn a_server_whose_port_is_taken_tells_the_node_and_answers_when_it_is_free_hlz_06() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let health = taken.local_addr().expect("its address");
+    let metrics = Metrics::new(Figures, Fates::default());
+    let publisher = Publisher::new(metrics.clone(), false);
+    let (notices, mut told) = notice::Notices::channel(Fates::default());
+    let owners = Owners { notices, node: "node-1".to_owned() };
+    let addresses = Addresses { health: Some(health), metrics: None };
+    start(addresses, publisher.subscribe(), metrics, owners).expect("a thread");
+    let notice = told.blocking_recv().expect("a notice");
+    assert_eq!(
+        (notice.about.to_string().as_str(), notice.reason),
+        ("Node node-1", notice::Reason::ServerPort)
+    );
+    assert!(notice.note.contains("--healthz-bind-address"), "{}", notice.note);
+    drop(taken);
+    ask_until(health, "GET /healthz", is(200));
+    assert!(told.try_recv().is_err(), "it is told once");
 }
 
 mod limits;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::model::ObjectName;
+
 /// An object as people name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 pub struct ObjectRef {
@@ -13,6 +15,13 @@ pub struct ObjectRef {
     pub namespace: String,
     /// `metadata.name`
     pub name: String,
+}
+
+impl ObjectRef {
+    /// A namespaced object.
+    pub fn new(kind: &str, name: &ObjectName) -> Self {
+        Self { kind: kind.to_owned(), namespace: name.namespace.clone(), name: name.name.clone() }
+    }
 }
 
 impl fmt::Display for ObjectRef {

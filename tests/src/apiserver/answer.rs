@@ -11,6 +11,7 @@ use hyper::{Method, Response, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::event;
 use super::resource::{self, Target};
 use super::selector::Selector;
 use super::state::{Fault, Request, Shared};
@@ -176,6 +177,9 @@ fn one(shared: &Shared, verb: &str, target: Target, body: &Bytes) -> Result<Valu
             if let Some(namespace) = &namespace {
                 object["metadata"]["namespace"] = json!(namespace);
             }
+            if resource.kind == "Event" {
+                event::check_new(&object)?;
+            }
             Ok((*shared.change(|state| state.store.put(resource, object))).clone())
         }
         ("patch", Some(name)) => {
@@ -183,6 +187,9 @@ fn one(shared: &Shared, verb: &str, target: Target, body: &Bytes) -> Result<Valu
             let before = shared.read().store.get(&key(name)).cloned().ok_or_else(absent)?;
             let mut object = (*before).clone();
             merge(&mut object, &patch);
+            if resource.kind == "Event" {
+                event::check_change(&before, &object)?;
+            }
             Ok((*shared.change(|state| state.store.put(resource, object))).clone())
         }
         ("delete", Some(name)) => {

@@ -3,9 +3,10 @@
 //! Like the real one it has one count of versions for all kinds, lists in pages, streams lists, sends
 //! bookmarks, tells a selector's watch that an object which is no longer selected was deleted, and says 410
 //! Gone to whoever asks for what it has forgotten. Unlike it, it believes whatever it is given: objects are
-//! not validated, nothing is allocated, and nobody is asked who they are.
+//! not validated but for events, nothing is allocated, and nobody is asked who they are.
 
 mod answer;
+mod event;
 mod resource;
 mod selector;
 mod server;

@@ -109,9 +109,10 @@ fn a_server_that_has_no_service_cidrs_is_none_the_worse() {
     let server = ApiServer::start().unwrap();
     server.set_features(Features { service_cidrs: false, ..Features::default() });
     put(&server, [1]);
-    let followed = Followed::start(&[&server], options());
+    let mut followed = Followed::start(&[&server], options());
     assert_eq!(followed.names(), ["web-001"]);
-    assert_eq!((followed.problems.len(), &followed.service_cidrs), (0, &None));
+    followed.until("there are none", |followed| followed.service_cidrs == Some(vec![]));
+    assert_eq!(followed.problems, []);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use lb_tests::apiserver::ApiServer;
 use lb_tests::manifest::{Service, service};
 use lb_tests::{EndpointSlice, slice};
 use lb_userspace::model::{Change, ObjectName, World};
-use lb_userspace::source::kubernetes::{Access, Options, connect, watch};
+use lb_userspace::notice::{Fate, Fates, Notices};
+use lb_userspace::source::kubernetes::{Access, Options, connect, publish, watch};
 use lb_userspace::source::{Problem, SourceEvent};
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,6 +29,7 @@ pub(crate) struct Followed {
     /// Events so far.
     pub(crate) count: usize,
     pub(crate) service_cidrs: Option<Vec<String>>,
+    fates: Fates,
     end: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -56,13 +58,18 @@ impl Followed {
 
     /// Follows what is reached so.
     #[track_caller]
-    pub(crate) fn reach(access: Access, options: Options) -> Self {
+    pub(crate) fn reach(access: Access, mut options: Options) -> Self {
+        let fates = Fates::default();
+        let (notices, told) = Notices::channel(fates.clone());
+        options.notices = notices;
+        let counted = fates.clone();
         let (sender, events) = channel();
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let cluster = connect(&access).await.unwrap();
+                let publish = publish(cluster.clone(), options.node_name.clone(), told, counted);
                 let (events, mut heard) = mpsc::channel(1);
                 let forward = async {
                     while let Some(event) = heard.recv().await {
@@ -72,6 +79,7 @@ impl Followed {
                 tokio::select! {
                     () = watch(cluster, options, events) => {}
                     () = forward => {}
+                    () = publish => {}
                     _ = ended => {}
                 }
             });
@@ -83,6 +91,7 @@ impl Followed {
             gone: BTreeSet::new(),
             count: 0,
             service_cidrs: None,
+            fates,
             end: Some(end),
             thread: Some(thread),
         }
@@ -120,6 +129,18 @@ impl Followed {
                 panic!("{what}: not so; services {:?}, problems {:?}", self.names(), self.problems);
             }
         }
+    }
+
+    /// Waits until so many notices have met with this fate.
+    #[track_caller]
+    pub(crate) fn wait_for_notices(&self, fate: Fate, count: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        let counted = || self.fates.get_or_create(&[("became", fate.name())]).get();
+        while counted() < count {
+            assert!(Instant::now() < deadline, "{} in place of {count} are {}", counted(), fate.name());
+            thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(counted(), count, "{}", fate.name());
     }
 
     /// The names of the Services there are, without `kubernetes`.

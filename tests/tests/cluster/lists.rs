@@ -170,6 +170,7 @@ fn an_object_is_told_as_it_is_in_the_model() {
     let object = serde_json::from_value(service.to_value()).unwrap();
     let mut translated = lb_userspace::source::translate::service(&object).unwrap().value;
     translated.created = told.and_then(|service| service.created);
-    assert!(translated.created.is_some());
+    translated.uid = told.and_then(|service| service.uid);
+    assert!(translated.created.is_some() && translated.uid.is_some());
     assert_eq!(told, Some(&translated));
 }

@@ -6,9 +6,12 @@
 
 mod access;
 mod changes;
+mod events;
 mod failures;
 mod followed;
 mod lists;
+mod restart;
+mod rights;
 mod scale;
 mod served;
 mod servers;

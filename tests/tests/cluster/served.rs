@@ -15,19 +15,19 @@ const WEB: &str = "10.96.0.10:80";
 
 /// A node with three pods that serve and one that dials, and an API server on the node. Its fields are
 /// dropped in this order.
-struct Scene {
-    api: ApiServer,
+pub(crate) struct Scene {
+    pub(crate) api: ApiServer,
     _servers: Vec<Process>,
     pods: Vec<Pod>,
     client: Pod,
-    node: Node,
+    pub(crate) node: Node,
     _network: Network,
 }
 
 impl Scene {
     /// The Service `web` with all three pods.
     #[track_caller]
-    fn set() -> Self {
+    pub(crate) fn set() -> Self {
         Self::try_set().unwrap_or_else(|error| panic!("{error:#}"))
     }
 
@@ -59,12 +59,12 @@ impl Scene {
     }
 
     #[track_caller]
-    fn follow(&self, servers: &str) -> Shunt {
+    pub(crate) fn follow(&self, servers: &str) -> Shunt {
         Shunt::follow(&self.node, &Options::default(), servers).unwrap_or_else(|error| panic!("{error:#}"))
     }
 
     #[track_caller]
-    fn started(&self) -> Shunt {
+    pub(crate) fn started(&self) -> Shunt {
         let shunt = self.follow(&self.api.url());
         shunt.wait_until_complete().unwrap_or_else(|error| panic!("{error:#}"));
         shunt

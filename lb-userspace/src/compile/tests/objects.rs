@@ -25,6 +25,7 @@ pub(crate) fn net(text: &str) -> IpNet {
 pub(crate) fn service() -> Service {
     Service {
         name: ObjectName::new("default", "web"),
+        uid: None,
         created: None,
         kind: ServiceType::ClusterIP,
         cluster_ips: vec![ip(CLUSTER_IP)],

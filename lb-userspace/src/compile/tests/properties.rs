@@ -103,6 +103,7 @@ pub(crate) fn any_service() -> impl Strategy<Value = Service> {
     (spec, policy(), policy()).prop_map(
         |((kind, cluster_ips, ports, external_ips, ingress, source_ranges), internal, external)| Service {
             name: ObjectName::new("default", "web"),
+            uid: None,
             created: None,
             kind,
             cluster_ips,

@@ -171,3 +171,11 @@ fn what_an_earlier_run_put_for_the_node_stays_when_this_run_puts_the_same() {
     assert_eq!(second.store().observe().expect("readable"), before);
     assert!(idle(&mut second).is_empty());
 }
+
+#[test]
+fn networks_of_the_cluster_are_read_back_from_the_maps_as_they_were_put() {
+    let nets = ["10.244.1.0/24", "0.0.0.0/0", "10.1.2.3/32", "fd00:10:244:1::/64", "::/0"].map(net);
+    for net in nets {
+        assert_eq!(Range::new(RangeSet::PODS, &net).network(), Some(net));
+    }
+}

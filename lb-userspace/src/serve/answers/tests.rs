@@ -16,7 +16,7 @@ fn published(local_endpoints: usize) -> Published {
         updated: "2026-01-02T03:04:05.5Z".parse().expect("a time"),
         queued: None,
         is_node_eligible: true,
-        checks: BTreeMap::from([(key(), HealthCheck { addresses: vec![], local_endpoints })]),
+        checks: BTreeMap::from([(key(), HealthCheck { uid: None, addresses: vec![], local_endpoints })]),
     }
 }
 

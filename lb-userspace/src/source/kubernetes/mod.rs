@@ -17,13 +17,16 @@
 
 mod backoff;
 mod connect;
+mod events;
 mod follow;
 mod object;
 mod picture;
+mod remarks;
 mod servers;
 mod shelf;
 mod watch;
 
 pub use connect::{Access, ConnectError, SERVICE_ACCOUNT, connect};
+pub use events::publish;
 pub use servers::Cluster;
 pub use watch::{Options, watch};

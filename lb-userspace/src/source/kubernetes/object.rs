@@ -75,6 +75,8 @@ const METADATA: Keep = Keep::Only(&[
 /// Why an object can't be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Undecodable {
+    /// `metadata.uid`
+    pub(super) uid: Option<String>,
     /// As in `spec.ports[0].port`; `None` where it is the object as a whole.
     pub(super) field: Option<String>,
     /// What is wrong.
@@ -109,10 +111,12 @@ impl<T: Kind> Seen<T> {
             resource_version: text("resourceVersion"),
             ..ObjectMeta::default()
         };
+        let uid = text("uid");
         fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
         let object = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
             let path = error.path().to_string();
-            Undecodable { field: Some(path).filter(|path| path != "."), message: error.inner().to_string() }
+            let field = Some(path).filter(|path| path != ".");
+            Undecodable { uid, field, message: error.inner().to_string() }
         });
         Self { metadata, object }
     }

@@ -16,12 +16,15 @@ use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::api::networking::v1::ServiceCIDR;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::follow::News;
 use super::object::Kind;
+use super::remarks::Remarks;
 use super::shelf::{Shelf, Taken};
 use crate::model::{Change, NodeObject, ObjectName};
-use crate::source::translate::{self, Ignored, Skipped, Translation};
+use crate::notice::Notices;
+use crate::source::translate::{self, Skipped, Translation};
 use crate::source::{ObjectRef, Problem, SourceEvent};
 
 /// What problems of the API as a whole are filed under.
@@ -49,9 +52,13 @@ enum Subject {
 /// What a problem is of: an object, or a kind as a whole.
 type Place = (&'static str, Option<ObjectName>);
 
+/// What an object is translated to, with its metadata.
+type Translated<'a, T> = (Result<Translation<T>, Skipped>, &'a ObjectMeta);
+
 /// Everything known, and everything to be told.
 #[derive(Debug, Default)]
 pub(super) struct Picture {
+    remarks: Remarks,
     services: Shelf,
     slices: Shelf,
     nodes: Shelf,
@@ -72,6 +79,11 @@ pub(super) struct Picture {
 }
 
 impl Picture {
+    /// Of nothing; whose objects are not in force as they are written, are told so.
+    pub(super) fn new(notices: Notices) -> Self {
+        Self { remarks: Remarks::new(notices), ..Self::default() }
+    }
+
     /// Takes in what was heard.
     pub(super) fn hear(&mut self, heard: Heard) {
         match heard {
@@ -88,8 +100,11 @@ impl Picture {
                 self.settle(taken, Self::put_node);
             }
             Heard::Cidr(news) => {
+                let was_listed = self.cidrs.is_listed();
                 let taken = self.cidrs.take(news);
                 self.settle(taken, Self::put_cidr);
+                // That there are none is news too, the first time: an earlier run may have known some.
+                self.has_networks |= self.cidrs.is_listed() && !was_listed;
             }
             Heard::Trouble(why) => self.put_problem((API, None), why.map(|why| Problem::of_file(API, why))),
         }
@@ -150,9 +165,15 @@ impl Picture {
                 self.put_problem((T::KIND, Some(name)), None);
             }
             Taken::Unreadable(name, why) => {
-                let object = name.clone().map(|name| object_ref(T::KIND, name));
+                let object = name.as_ref().map(|name| ObjectRef::new(T::KIND, name));
                 let problem = Problem { object, field: why.field, ..Problem::of_file(API, why.message) };
-                self.put_problem((T::KIND, name), Some(problem));
+                let place = (T::KIND, name);
+                if let Some(object) = problem.object.clone()
+                    && self.problems.get(&place) != Some(&problem)
+                {
+                    self.remarks.on_unreadable(object, why.uid.as_deref(), &problem);
+                }
+                self.put_problem(place, Some(problem));
             }
             Taken::Gone(name) => {
                 put(self, &name, None);
@@ -173,9 +194,11 @@ impl Picture {
     }
 
     fn put_service(&mut self, name: &ObjectName, service: Option<&Service>) {
-        let service = service.and_then(|service| told(Service::KIND, name, translate::service(service)));
+        let service = service.map(|service| (translate::service(service), &service.metadata));
         let gone = || Change::ServiceGone(name.clone());
-        let change = service.map_or_else(gone, |service| Change::Service(Box::new(service)));
+        let change = self
+            .told(Service::KIND, name, service)
+            .map_or_else(gone, |service| Change::Service(Box::new(service)));
         self.changes.insert(Subject::Service(name.clone()), change);
     }
 
@@ -183,16 +206,36 @@ impl Picture {
         match slice {
             Some(slice) => {
                 let trigger = translate::trigger_time(slice);
-                trigger
-                    .into_iter()
-                    .for_each(|time| self.triggers.entry(name.clone()).or_default().push(time));
+                let triggers = trigger.into_iter();
+                triggers.for_each(|time| self.triggers.entry(name.clone()).or_default().push(time));
             }
             None => _ = self.triggers.remove(name),
         }
-        let slice = slice.and_then(|slice| told(EndpointSlice::KIND, name, translate::endpoint_slice(slice)));
+        let slice = slice.map(|slice| (translate::endpoint_slice(slice), &slice.metadata));
         let gone = || Change::SliceGone(name.clone());
-        let change = slice.map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
+        let change = self
+            .told(EndpointSlice::KIND, name, slice)
+            .map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
         self.changes.insert(Subject::Slice(name.clone()), change);
+    }
+
+    /// What an object is to the model, if anything; what of it is left out is said.
+    fn told<T>(&mut self, kind: &str, name: &ObjectName, object: Option<Translated<'_, T>>) -> Option<T> {
+        let about = ObjectRef::new(kind, name);
+        let Some((translated, metadata)) = object else {
+            self.remarks.end(&about);
+            return None;
+        };
+        match translated {
+            Ok(Translation { value, ignored }) => {
+                self.remarks.on_fields(about, metadata.uid.as_deref(), &ignored);
+                Some(value)
+            }
+            Err(skipped) => {
+                self.remarks.on_skipped(about, &skipped);
+                None
+            }
+        }
     }
 
     /// A node that is no more is where it was, as long as it serves.
@@ -227,28 +270,6 @@ impl Picture {
             None => _ = self.problems.remove(&place),
         }
     }
-}
-
-/// What an object is to the model, if anything; what of it is left out is said.
-fn told<T>(kind: &str, name: &ObjectName, translated: Result<Translation<T>, Skipped>) -> Option<T> {
-    match translated {
-        Ok(Translation { value, ignored }) => {
-            for Ignored { field, message } in ignored {
-                tracing::warn!("{kind} {name}: {field}: {message}; it is left out");
-            }
-            Some(value)
-        }
-        Err(skipped) => {
-            if skipped.is_surprising() {
-                tracing::warn!("{kind} {name} is not served: {skipped}");
-            }
-            None
-        }
-    }
-}
-
-fn object_ref(kind: &str, name: ObjectName) -> ObjectRef {
-    ObjectRef { kind: kind.to_owned(), namespace: name.namespace, name: name.name }
 }
 
 #[cfg(test)]

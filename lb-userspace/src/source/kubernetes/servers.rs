@@ -68,6 +68,13 @@ impl Cluster {
         self.client.clone()
     }
 
+    /// Sends what is of little weight: once, by the server in use. That it fails says nothing of the server.
+    pub(super) async fn send_lightly(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
+        sleep_until(self.servers.turn()).await;
+        let InUse(current) = self.in_use();
+        self.servers.all[current % self.servers.all.len()].client.send(request).await
+    }
+
     /// The servers, in the order in which they are tried.
     pub fn urls(&self) -> Vec<&str> {
         self.servers.all.iter().map(|server| server.url.as_str()).collect()

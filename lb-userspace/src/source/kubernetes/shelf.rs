@@ -89,7 +89,8 @@ impl Shelf {
             (Ok(object), Some(name)) => Taken::Is(name, Box::new(object)),
             (Ok(_), None) => {
                 let message = "there is one without a name".to_owned();
-                Taken::Unreadable(None, Undecodable { field: Some("metadata.name".to_owned()), message })
+                let field = Some("metadata.name".to_owned());
+                Taken::Unreadable(None, Undecodable { uid: None, field, message })
             }
             (Err(why), name) => Taken::Unreadable(name, why),
         }

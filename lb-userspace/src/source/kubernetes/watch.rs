@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::follow::{Following, follow};
 use super::picture::{Heard, Picture};
 use super::servers::Cluster;
+use crate::notice::Notices;
 use crate::source::SourceEvent;
 
 /// How long changes are gathered at least before they are sent: what the server sends at once is one event,
@@ -39,6 +40,8 @@ pub struct Options {
     pub min_sync_period: Duration,
     /// After how long an empty list of Services or EndpointSlices is asked for again before it is believed.
     pub confirm_after: Duration,
+    /// Who is told what is wrong with an object.
+    pub notices: Notices,
 }
 
 impl Options {
@@ -48,6 +51,7 @@ impl Options {
             node_name: node_name.into(),
             min_sync_period: Duration::from_millis(20),
             confirm_after: Duration::from_secs(10),
+            notices: Notices::default(),
         }
     }
 }
@@ -60,7 +64,7 @@ impl Options {
 pub async fn watch(cluster: Cluster, options: Options, sender: mpsc::Sender<SourceEvent>) {
     let (_followers, mut heard) = followers(&cluster, &options);
     let mut trouble = cluster.trouble();
-    let mut picture = Picture::default();
+    let mut picture = Picture::new(options.notices.clone());
     let mut batch = Vec::with_capacity(AHEAD);
     let (mut news_since, mut waits_since) = (None, None);
     let mut not_before = Instant::now();

@@ -38,7 +38,7 @@ pub const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time
 pub const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
 
 /// A field left out because of its value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Ignored {
     /// As in `spec.externalIPs[1]`.
     pub field: String,

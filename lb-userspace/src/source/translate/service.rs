@@ -36,6 +36,7 @@ pub fn service(object: &api::Service) -> Result<Translation<Service>, Skipped> {
     let spec = spec.unwrap_or(&empty);
     let value = Service {
         name: name(&object.metadata)?,
+        uid: object.metadata.uid.as_deref().and_then(|uid| uid.parse().ok()),
         created: object.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second()),
         kind,
         cluster_ips: if kind == ServiceType::ExternalName { vec![] } else { cluster_ips(spec, &mut notes) },
