@@ -89,12 +89,17 @@ impl Shunt {
     /// Starts an instance for whatever is in the node's directory of manifests; what another instance was
     /// told to apply is there still.
     pub fn resume(node: &Node, options: &Options) -> Result<Self> {
+        let shunt = Self::begin(node, options)?;
+        shunt.wait_until_complete()?;
+        Ok(shunt)
+    }
+
+    /// The same, and does not wait for anything.
+    pub fn begin(node: &Node, options: &Options) -> Result<Self> {
         let objects = Objects::read(&node.manifests())?;
         let mut command = run(node, options)?;
         command.arg("--manifests").arg(node.manifests()).arg("--state-file").arg(node.state_file());
-        let shunt = Self::spawn(node, objects, &mut command)?;
-        shunt.wait_until_complete()?;
-        Ok(shunt)
+        Self::spawn(node, objects, &mut command)
     }
 
     /// Starts an instance for a cluster with these API servers; does not wait for anything. What a cluster has

@@ -15,6 +15,7 @@ mod services;
 mod source;
 mod span;
 mod status;
+mod stop;
 mod takeover;
 
 use std::io;

@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -20,9 +19,9 @@ use super::packets::{Devices, PacketPath};
 use super::pods::PodNetworks;
 use super::serve::ServeOptions;
 use super::source::SourceArgs;
-use super::{Allocation, PinDir, takeover};
+use super::{Allocation, PinDir, stop, takeover};
 use crate::control::{self, Control};
-use crate::datapath::{self, Datapath, FlowTables, KernelStore, Pins};
+use crate::datapath::{self, Datapath, FlowTables, KernelStore, MapSize, Pins};
 use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
@@ -61,6 +60,17 @@ pub(super) struct Args {
     #[command(flatten)]
     pins: PinDir,
 
+    /// The size of a map, as in FLOWS=1048576; comma-separated. What is in a map is copied when its size changes;
+    /// connections of clients outside that begin while their tables (FLOWS, NEW_FLOWS) are copied may have to begin
+    /// again. `shunt status -o wide` says how full each is.
+    #[arg(long, env = "SHUNT_MAP_SIZE", value_name = "MAP=ENTRIES", value_delimiter = ',')]
+    map_size: Vec<MapSize>,
+
+    /// Where pins are of another layout that can't be taken over, begin with empty maps: connections of clients
+    /// outside and affinities begin anew. Services are served all the time.
+    #[arg(long, env = "SHUNT_DISCARD_STATE")]
+    discard_state: bool,
+
     #[command(flatten)]
     allocation: Allocation,
 
@@ -86,27 +96,34 @@ const IDLE: Duration = Duration::from_millis(200);
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
     args.config.tell()?;
+    let stop = stop::listen()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(args))
+    runtime.block_on(serve(args, stop))
 }
 
-async fn serve(args: Args) -> anyhow::Result<ExitCode> {
+async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCode> {
     let node_name = args.node_name.clone().unwrap_or_else(node::host_name);
     let source = args.source.source(&node_name, &args.allocation).await?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
-    let options =
-        datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
-    let Datapath { store, devices: hooks, adopted_maps, lock } = datapath::load(&options)?;
+    let options = datapath::Options {
+        cgroup,
+        pin_dir: args.pins.pin_dir.clone(),
+        no_tcx: args.packets.no_tcx,
+        sizes: args.map_size.clone(),
+        discard_state: args.discard_state,
+    };
+    let Datapath { store, maps, devices: hooks, adopted_maps, lock, pending } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,
         source = source.name(),
         cgroup = %options.cgroup.display(),
         pins = %options.pin_dir.display(),
         adopted_maps,
-        "programs attached"
+        "{}",
+        pending.as_ref().map_or("programs attached", |_| "programs loaded; those before them serve until all is known")
     );
     args.node.settle(&options.pin_dir);
     std::thread::spawn(takeover::notice);
@@ -124,13 +141,13 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
     let takes_pod_cidrs = args.pods.is_of_node();
-    let mut devices = Devices { hooks, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
+    let mut devices =
+        Devices { hooks, pending, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
     if takes_service_cidrs {
         devices.path.service_cidrs = vec![];
     }
-    let pins = Pins::in_directory(&options.pin_dir);
-    let terminator = args.node.terminator(&options.cgroup, &pins)?;
-    let flows = FlowTables::open(&pins)?;
+    let terminator = args.node.terminator(&options.cgroup, &maps)?;
+    let flows = FlowTables::open(&maps)?;
     let flows = Collecting::begin(flows).context("cannot start a thread")?;
     let (link_sender, links) = mpsc::channel(4);
     node::links::watch(link_sender).await?;
@@ -139,10 +156,11 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     if args.node_ips.is_empty() {
         node::addresses::watch(node_sender.clone()).await?;
     }
-    let publisher = args.serve.start(&pins, source.knows_service_cidrs())?;
+    let publisher = args.serve.start(&Pins::in_directory(&options.pin_dir), source.knows_service_cidrs())?;
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
-    let inputs = Inputs { links, node: node_events, events, flows, terminator, publisher, source, control };
+    let inputs =
+        Inputs { links, node: node_events, events, flows, terminator, publisher, source, control, stop };
     let result = turn(engine, devices, inputs).await;
     drop(node_sender);
     // Until here a second instance on these pins is refused.
@@ -167,6 +185,7 @@ struct Inputs {
     publisher: Publisher,
     control: Option<Control>,
     source: JoinHandle<anyhow::Result<()>>,
+    stop: oneshot::Receiver<()>,
 }
 
 /// Turns until told to stop, or until the source is at an end.
@@ -175,24 +194,25 @@ async fn turn(
     mut devices: Devices,
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
-    let Inputs { mut links, mut node, mut events, mut flows, terminator, publisher, mut control, mut source } =
+    let Inputs { mut links, mut node, mut events, mut flows, terminator, publisher, mut control, .. } =
         inputs;
+    let Inputs { mut source, mut stop, .. } = inputs;
     let mut next_round = Instant::now();
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut problems = BTreeSet::new();
     let mut settling = JoinSet::new();
     loop {
         let event = tokio::select! {
             biased;
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = &mut stop => break,
             ended = &mut source => {
                 ended.context("the source broke off")??;
                 break;
             }
             Some(links) = links.recv() => {
                 engine.put_node(devices.follow(links)).iter().for_each(tell_refusal);
+                if engine.is_synced() {
+                    devices.take_over()?;
+                }
                 continue;
             }
             Some(event) = node.recv() => event,
@@ -229,6 +249,9 @@ async fn turn(
         if let Some(report) = report {
             terminator.tell(&report.gone);
             tell(&report);
+        }
+        if engine.is_synced() {
+            devices.take_over()?;
         }
         if engine.is_synced() && !was_synced {
             tracing::info!("datapath complete: all that is known is in force");

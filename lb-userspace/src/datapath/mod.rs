@@ -5,6 +5,7 @@
 //!
 //! Pins, under one directory of a bpffs: `v<LAYOUT_VERSION>/maps/<MAP>` `v<LAYOUT_VERSION>/links/<HOOK>`
 //! for the hooks of the cgroup, and `v<LAYOUT_VERSION>/links/tc-<DEVICE NUMBER>-<HOOK>` for those of devices.
+//! Those of another layout are taken over by [`migrate`].
 
 mod array;
 mod attach;
@@ -14,8 +15,11 @@ mod dialled;
 mod error;
 mod fill;
 mod flows;
+mod layout;
 mod load;
+mod migrate;
 mod place;
+mod sizes;
 mod store;
 mod sys;
 mod verify;
@@ -25,7 +29,9 @@ pub use dialled::DialledSockets;
 pub use error::DatapathError;
 pub use fill::{Fill, fills};
 pub use flows::{Alarm, Collected, Collector, Exhausted, FlowPair, FlowTables, flow_pairs};
-pub use load::{Datapath, OBJECT, Options, load, program_names};
+pub use layout::{Layout, Role, Shape, Wanted, layout};
+pub use load::{Datapath, OBJECT, Options, Pending, load, program_names};
 pub use place::{Pins, cgroup2_root};
+pub use sizes::MapSize;
 pub use store::KernelStore;
 pub use verify::{Verified, verify};

@@ -42,12 +42,19 @@ pub(super) fn open_cgroup(path: &Path) -> Result<File, DatapathError> {
 #[derive(Debug, Clone)]
 pub struct Pins {
     directory: PathBuf,
+    /// Maps are in this directory of it, in place of that of the layout version.
+    maps_in: Option<&'static str>,
 }
 
 impl Pins {
     /// Pins in `directory`, whatever there is.
     pub fn in_directory(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.to_owned(), maps_in: None }
+    }
+
+    /// The same pins with the maps in another directory.
+    pub(super) fn with_maps_in(&self, directory: &'static str) -> Self {
+        Self { maps_in: Some(directory), ..self.clone() }
     }
 
     /// The directory that the caller named.
@@ -60,9 +67,15 @@ impl Pins {
         self.directory.join(format!("v{LAYOUT_VERSION}"))
     }
 
+    /// The directory of the maps' pins.
+    pub fn maps(&self) -> PathBuf {
+        let directory = self.maps_in.map(|name| self.directory.join(name));
+        directory.unwrap_or_else(|| self.version_directory()).join("maps")
+    }
+
     /// The pin of a map.
     pub fn map(&self, name: &str) -> PathBuf {
-        self.version_directory().join("maps").join(name)
+        self.maps().join(name)
     }
 
     /// The pin of the link that a program is attached by.
@@ -76,14 +89,12 @@ impl Pins {
         removed.map_err(|source| DatapathError::Pin { what: "remove", path: pin.to_owned(), source })
     }
 
-    /// Makes the directories, on a bpffs that is mounted if there is none, and takes the lock that keeps a
+    /// Makes the directory, on a bpffs that is mounted if there is none, and takes the lock that keeps a
     /// second instance out for as long as the file lives.
     pub(super) fn prepare(&self) -> Result<File, DatapathError> {
         let bpffs = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
         self.mount().map_err(bpffs)?;
-        for kind in ["maps", "links"] {
-            fs::create_dir_all(self.version_directory().join(kind)).map_err(bpffs)?;
-        }
+        fs::create_dir_all(&self.directory).map_err(bpffs)?;
         self.lock(&File::open(&self.directory).map_err(bpffs)?)
     }
 
@@ -152,7 +163,7 @@ impl Pins {
 }
 
 /// The files of a directory that may not be there.
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, DatapathError> {
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, DatapathError> {
     let read = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect();
     match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),

@@ -1,0 +1,5 @@
+//! Start, restart, upgrade, end, and what goes wrong meanwhile.
+
+mod layouts;
+mod migrate;
+mod scene;
