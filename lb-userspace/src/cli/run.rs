@@ -114,6 +114,7 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
         no_tcx: args.packets.no_tcx,
         sizes: args.map_size.clone(),
         discard_state: args.discard_state,
+        state_file: source.state_file().and_then(|file| std::path::absolute(file).ok()),
     };
     let Datapath { store, maps, devices: hooks, adopted_maps, lock, pending } = datapath::load(&options)?;
     tracing::info!(

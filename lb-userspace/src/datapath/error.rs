@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::Holder;
+
 /// An operation on the kernel that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -38,10 +40,16 @@ pub enum DatapathError {
         source: io::Error,
     },
     /// Another instance serves with these pins.
-    #[error("another instance holds the pins in {}: stop it first, or choose another --pin-dir", path.display())]
+    #[error(
+        "another instance holds the pins in {}: {}; stop it first, or choose another --pin-dir",
+        path.display(),
+        holder.as_ref().map_or_else(|| "a process that can't be seen from here".to_owned(), ToString::to_string)
+    )]
     Locked {
         /// The pin directory.
         path: PathBuf,
+        /// The instance.
+        holder: Option<Box<Holder>>,
     },
     /// Nothing is pinned.
     #[error("nothing is pinned in {}: is `shunt run` running with this --pin-dir, and are you root?", path.display())]

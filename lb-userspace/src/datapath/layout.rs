@@ -5,7 +5,7 @@
 //! of Shunt that is older than they.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aya::maps::{Array, Map, MapData, MapError, MapInfo, MapType};
 use aya_obj::Object;
@@ -13,7 +13,7 @@ use lb_common::LAYOUT_VERSION;
 use serde::{Deserialize, Serialize};
 
 use super::store::{LABELS, LABELS_SHAPE, open_data};
-use super::{DatapathError, MapSize, OBJECT, devices};
+use super::{DatapathError, MapSize, OBJECT, Pins, devices};
 
 /// What a map's content is worth when another layout takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -180,6 +180,16 @@ pub fn layout(sizes: &[MapSize]) -> Result<Layout, DatapathError> {
     Ok(layout)
 }
 
+/// The state file of the instance that had these pins, where it had one.
+///
+/// # Errors
+///
+/// Where the directory can't be read.
+pub fn state_file(pins: &Pins) -> Result<Option<PathBuf>, DatapathError> {
+    let records = pins.layouts()?.into_iter().map(|layout| layout.join("maps").join(Record::MAP));
+    Ok(records.filter_map(|path| Record::read(&path)?.state_file).next())
+}
+
 /// What pins say of themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -189,6 +199,9 @@ pub(super) struct Record {
     pub(super) shunt: String,
     /// By map: since which layout version its entries mean what they mean.
     pub(super) since: BTreeMap<String, u32>,
+    /// Where their instance remembers what it allocated.
+    #[serde(rename = "stateFile", skip_serializing_if = "Option::is_none", default)]
+    pub(super) state_file: Option<PathBuf>,
 }
 
 impl Record {
@@ -197,11 +210,13 @@ impl Record {
     const LEN: usize = 2048;
 
     /// Of this version.
-    pub(super) fn own() -> Self {
+    pub(super) fn own(state_file: Option<PathBuf>) -> Self {
         Self {
             version: LAYOUT_VERSION,
             shunt: env!("CARGO_PKG_VERSION").to_owned(),
             since: KEPT.iter().map(|kept| (kept.name.to_owned(), kept.since)).collect(),
+            // A longer path has no room; who takes everything out has to be told it.
+            state_file: state_file.filter(|file| file.as_os_str().len() < Self::LEN / 4),
         }
     }
 

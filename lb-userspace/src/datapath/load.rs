@@ -32,6 +32,8 @@ pub struct Options {
     pub sizes: Vec<MapSize>,
     /// Begin with empty maps where what is pinned can't be taken over.
     pub discard_state: bool,
+    /// The state file, remembered beside the maps for who takes everything out.
+    pub state_file: Option<PathBuf>,
 }
 
 /// A loaded datapath; attached to the cgroup, or about to take over from another.
@@ -130,11 +132,11 @@ impl Loaded {
         let layout = layout(&options.sizes)?;
         let start = migrate::begin(pins, &layout, options.discard_state)?;
         if let Start::Adopted(adopted_maps) = start {
-            let ebpf = load_object(pins, &layout)?;
+            let ebpf = load_object(pins, &layout, options)?;
             return Ok(Self { ebpf, maps: pins.clone(), adopted_maps, migration: None });
         }
         let maps = migrate::building(pins);
-        let ebpf = load_object(&maps, &layout)?;
+        let ebpf = load_object(&maps, &layout, options)?;
         if let Start::Over(mut migration) = start {
             migration.copy()?;
             tracing::info!("{}", migration.summary());
@@ -147,7 +149,7 @@ impl Loaded {
 
 /// Loads every program, with the maps that are pinned there; those that are not are made and pinned. A kernel that
 /// refuses one is left as it was.
-fn load_object(pins: &Pins, layout: &Layout) -> Result<Ebpf, DatapathError> {
+fn load_object(pins: &Pins, layout: &Layout, options: &Options) -> Result<Ebpf, DatapathError> {
     let netns = node_netns()?;
     let paths: Vec<_> = layout.keys().map(|name| (*name, pins.map(name))).collect();
     let mut loader = EbpfLoader::new();
@@ -163,7 +165,7 @@ fn load_object(pins: &Pins, layout: &Layout) -> Result<Ebpf, DatapathError> {
         ensure_labels(&pins.map(LABELS), labels.shape.entries)?;
     }
     devices::ensure_records(pins)?;
-    Record::own().write(&pins.map(Record::MAP))?;
+    Record::own(options.state_file.clone()).write(&pins.map(Record::MAP))?;
     for name in program_names() {
         attach::load(program(&mut ebpf, name)?)
             .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;

@@ -15,21 +15,26 @@ mod dialled;
 mod error;
 mod fill;
 mod flows;
+mod holder;
 mod layout;
 mod load;
 mod migrate;
 mod place;
+mod remove;
 mod sizes;
 mod store;
 mod sys;
 mod verify;
 
-pub use devices::{DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, remove_filters};
+pub use devices::{
+    DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, recorded_devices, remove_filters,
+};
 pub use dialled::DialledSockets;
 pub use error::DatapathError;
 pub use fill::{Fill, fills};
 pub use flows::{Alarm, Collected, Collector, Exhausted, FlowPair, FlowTables, flow_pairs};
-pub use layout::{Layout, Role, Shape, Wanted, layout};
+pub use holder::Holder;
+pub use layout::{Layout, Role, Shape, Wanted, layout, state_file};
 pub use load::{Datapath, OBJECT, Options, Pending, load, program_names};
 pub use place::{Pins, cgroup2_root};
 pub use sizes::MapSize;

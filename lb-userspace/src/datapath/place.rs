@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use lb_common::LAYOUT_VERSION;
 use rustix::fs::{FlockOperation, flock, statfs};
 use rustix::mount::{MountFlags, mount};
 
-use super::{DatapathError, sys};
+use super::DatapathError;
+use super::holder::Holder;
 
 /// `BPF_FS_MAGIC`, `CGROUP2_SUPER_MAGIC` (linux/magic.h)
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
@@ -83,12 +83,6 @@ impl Pins {
         self.version_directory().join("links").join(program)
     }
 
-    /// Takes a program off its hook, and its pinned link away.
-    pub(super) fn remove_link(pin: &Path) -> Result<(), DatapathError> {
-        let removed = detach(pin).and_then(|()| fs::remove_file(pin));
-        removed.map_err(|source| DatapathError::Pin { what: "remove", path: pin.to_owned(), source })
-    }
-
     /// Makes the directory, on a bpffs that is mounted if there is none, and takes the lock that keeps a
     /// second instance out for as long as the file lives.
     pub(super) fn prepare(&self) -> Result<File, DatapathError> {
@@ -115,34 +109,12 @@ impl Pins {
         let failed = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
         match flock(directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => directory.try_clone().map_err(failed),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(DatapathError::Locked { path: self.directory.clone() }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DatapathError::Locked {
+                path: self.directory.clone(),
+                holder: Holder::of(&self.directory).map(Box::new),
+            }),
             Err(errno) => Err(failed(errno.into())),
         }
-    }
-
-    /// Takes every program off its hook, then removes the pins; the directories too, where nothing else is in
-    /// them. Calls `removed` with each pin.
-    ///
-    /// # Errors
-    ///
-    /// At the first pin that can't be removed; what is not there is no error.
-    pub fn remove(&self, mut removed: impl FnMut(&Path)) -> Result<(), DatapathError> {
-        // Links first: from then on no program runs that would miss its maps.
-        for kind in ["links", "maps"] {
-            let directory = self.version_directory().join(kind);
-            for pin in entries(&directory)? {
-                if kind == "links" {
-                    Self::remove_link(&pin)?;
-                } else {
-                    let failed = |source| DatapathError::Pin { what: "remove", path: pin.clone(), source };
-                    fs::remove_file(&pin).map_err(failed)?;
-                }
-                removed(&pin);
-            }
-            remove_directory(&directory)?;
-        }
-        remove_directory(&self.version_directory())?;
-        remove_directory(&self.directory)
     }
 
     /// Mounts a bpffs where the directory is not on one: on the customary place where that is above it, else
@@ -173,24 +145,9 @@ pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, DatapathError> {
     }
 }
 
-fn detach(pin: &Path) -> io::Result<()> {
-    let link = sys::open_pin(pin)?;
-    match sys::detach(link.as_fd()) {
-        // What it was attached to is gone already.
-        Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => Ok(()),
-        other => other,
-    }
-}
-
-/// Removes an empty directory; one that is a mount point, or holds what is not ours, stays.
-fn remove_directory(directory: &Path) -> Result<(), DatapathError> {
-    use io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
-    match fs::remove_dir(directory) {
-        Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty | ResourceBusy) => {
-            Err(DatapathError::Pin { what: "remove", path: directory.to_owned(), source: error })
-        }
-        _ => Ok(()),
-    }
+/// Whether a directory is on a bpffs.
+pub(super) fn is_bpffs(path: &Path) -> bool {
+    magic(path).is_ok_and(|magic| magic == BPF_FS_MAGIC)
 }
 
 #[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]

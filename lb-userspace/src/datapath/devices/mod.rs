@@ -23,7 +23,7 @@ use crate::reconcile::chain;
 
 pub use clsact::remove_filters;
 use record::Records;
-pub use record::{DeviceStatus, HookState, device_statuses};
+pub use record::{DeviceStatus, HookState, device_statuses, recorded_devices};
 pub(super) use record::{MAP, MAP_SHAPE};
 pub use tcx::has_fib_source;
 

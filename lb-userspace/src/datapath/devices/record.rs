@@ -136,6 +136,16 @@ pub fn device_statuses(pins: &Pins) -> Result<Vec<DeviceStatus>, DatapathError> 
     Ok(statuses)
 }
 
+/// Every device that was ever recorded there, of whatever layout version; what can't be read is none.
+///
+/// # Errors
+///
+/// Where the directory can't be read.
+pub fn recorded_devices(pins: &Pins) -> Result<Vec<DeviceStatus>, DatapathError> {
+    let records = pins.layouts()?.into_iter().map(|layout| layout.join("maps").join(MAP));
+    Ok(records.filter_map(|path| Records::open(&path).ok()?.all().ok()).flatten().collect())
+}
+
 pub(super) struct Records(HashMap<MapData, u32, [u8; VALUE_LEN]>);
 
 impl Records {

@@ -132,7 +132,7 @@ mod tests {
 
     fn found(version: u32) -> Found {
         let maps = layout(1).into_iter().map(|(name, wanted)| (name, wanted.shape)).collect();
-        let mut record = Record::own();
+        let mut record = Record::own(None);
         record.version = version;
         Found { version, maps, record: Some(record) }
     }
