@@ -11,7 +11,7 @@ use lb_common::{FilterBit, RangeSet};
 
 use crate::compile::compile;
 use crate::control::Snapshot;
-use crate::model::{Affected, Change, DetectLocal, NodeFacts, NodeObject, ObjectName, World};
+use crate::model::{Affected, Change, DetectLocal, NodeFacts, ObjectName, World};
 use crate::reconcile::{Barrier, Contest, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::ServiceTable;
@@ -253,7 +253,7 @@ impl Scope {
 mod tests {
     use super::*;
     use crate::compile::tests::objects::{load_balancer_service, net, node};
-    use crate::model::Family;
+    use crate::model::{Family, NodeObject};
     use crate::reconcile::memory::Memory;
 
     fn engine(detect_local: DetectLocal) -> Engine<Memory> {

@@ -137,7 +137,13 @@ impl Process {
         self.child.wait().map(drop).with_context(|| format!("wait for {}", self.name))
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(mut self, timeout: Duration) -> Result<ExitStatus> {
+        self.wait(timeout)?.with_context(|| format!("{} does not end", self.name))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = i32::try_from(self.child.id()).context("a process id")?;
         kill(Pid::from_raw(pid), signal).with_context(|| format!("signal {}", self.name))
     }

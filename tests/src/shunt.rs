@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -80,21 +80,31 @@ struct Objects {
 impl Shunt {
     /// Starts an instance with these manifests in force.
     pub fn start(node: &Node, options: &Options, manifests: &[&dyn Manifest]) -> Result<Self> {
-        let mut objects = Objects::default();
-        objects.put(manifests);
-        objects.write(&node.manifests())?;
+        Self::write_manifests(node, manifests)?;
         Self::resume(node, options)
     }
 
     /// Starts an instance for whatever is in the node's directory of manifests; what another instance was
     /// told to apply is there still.
     pub fn resume(node: &Node, options: &Options) -> Result<Self> {
+        let shunt = Self::begin(node, options)?;
+        shunt.wait_until_complete()?;
+        Ok(shunt)
+    }
+
+    /// Writes manifests for an instance that is to be started.
+    pub fn write_manifests(node: &Node, manifests: &[&dyn Manifest]) -> Result<()> {
+        let mut objects = Objects::default();
+        objects.put(manifests);
+        objects.write(&node.manifests())
+    }
+
+    /// The same as [`Shunt::resume`], and does not wait for anything.
+    pub fn begin(node: &Node, options: &Options) -> Result<Self> {
         let objects = Objects::read(&node.manifests())?;
         let mut command = run(node, options)?;
         command.arg("--manifests").arg(node.manifests()).arg("--state-file").arg(node.state_file());
-        let shunt = Self::spawn(node, objects, &mut command)?;
-        shunt.wait_until_complete()?;
-        Ok(shunt)
+        Self::spawn(node, objects, &mut command)
     }
 
     /// Starts an instance for a cluster with these API servers; does not wait for anything. What a cluster has
@@ -182,6 +192,17 @@ impl Shunt {
     pub fn services_json(&self) -> Result<Value> {
         let text = self.services("json")?;
         serde_json::from_str(&text).with_context(|| format!("`shunt services` said {text}"))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let signal = format!("SIG{name}").parse().context("a signal")?;
+        self.process.signal(signal)
+    }
+
+    /// Waits until it has ended by itself.
+    pub fn wait_for_end(self) -> Result<ExitStatus> {
+        self.process.wait_for_end(PATIENCE)
     }
 
     /// Stops it by SIGTERM.

@@ -1,48 +1,144 @@
 //! `shunt cleanup`
 
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use serde::Serialize;
 
-use super::PinDir;
+use super::{DEFAULT_PIN_DIR, DEFAULT_STATE_FILE, PinDir};
+use crate::control;
 use crate::datapath::{self, Pins};
+use crate::node::sysctls::record::{self, Back, Changed};
+use crate::show::Format;
 
-/// Take the datapath out of the kernel: detach the programs, remove the maps.
+/// Take everything of an instance out: programs, maps, the state file, and settings of the kernel.
 ///
-/// `shunt run` leaves both in place when it ends, so that Services go on being served while it restarts. The
-/// state file with allocated addresses is left alone: remove it by hand. There is nothing wrong in running
-/// this twice.
+/// `shunt run` leaves programs and maps in place when it ends, so that Services go on being served while it
+/// restarts. This takes them out, of whatever layout version they are; a setting of the kernel that `shunt run`
+/// changed becomes what it was, unless somebody has changed it since. It refuses while an instance runs with these
+/// pins. Run it in the network namespace that `shunt run` ran in. There is nothing wrong in running it twice.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     pins: PinDir,
+
+    /// Leave the state file, so that Services of manifests have the same addresses and node ports later.
+    #[arg(long)]
+    keep_state: bool,
+
+    /// The state file [default: the one of the instance that had these pins]
+    #[arg(long, env = "SHUNT_STATE_FILE", value_name = "FILE")]
+    state_file: Option<PathBuf>,
+
+    /// How to print: `json` is for programs.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
 }
 
-pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+/// What was done.
+#[derive(Debug, Default, Serialize)]
+struct Done {
+    /// Pins, links first.
+    pins: Vec<PathBuf>,
+    /// Devices from which filters were taken.
+    filters: Vec<String>,
+    /// Settings of the kernel.
+    settings: Vec<Setting>,
+    /// The state file and what else was on disks.
+    files: Vec<PathBuf>,
+}
+
+/// A setting of the kernel.
+#[derive(Debug, Serialize)]
+struct Setting {
+    /// Its file below /.
+    file: String,
+    #[serde(flatten)]
+    changed: Changed,
+    state: Back,
+}
+
+pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let mut done = Done::default();
     let pins = Pins::in_directory(&args.pins.pin_dir);
     let _lock = pins.lock_existing()?;
-    remove_filters(&pins)?;
-    let mut removed = 0;
-    pins.remove(|pin| {
-        println!("removed {}", pin.display());
-        removed += 1;
-    })?;
-    match removed {
-        0 => println!("nothing to clean up in {}", pins.directory().display()),
-        count => println!("removed {count} pins from {}", pins.directory().display()),
-    }
-    Ok(ExitCode::SUCCESS)
+    let result = done.clean(&pins, args);
+    // What was done is told also where the rest could not be.
+    done.print_into(out, pins.directory(), args.output)?;
+    result?;
+    let failed = done.settings.iter().any(|setting| matches!(setting.state, Back::Failed { .. }));
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Filters of clsact qdiscs have no pins: what was recorded of the devices leads to them.
-fn remove_filters(pins: &Pins) -> anyhow::Result<()> {
-    let statuses = match datapath::device_statuses(pins) {
-        Ok(statuses) => statuses,
-        Err(datapath::DatapathError::NotRunning { .. }) => return Ok(()),
-        Err(error) => return Err(error.into()),
-    };
-    for device in datapath::remove_filters(&statuses).context("cannot take filters off devices")? {
-        println!("removed the filters of {device}");
+/// The one that was named; else the one that the pins tell; else that of an instance that was told nothing.
+fn state_file(pins: &Pins, args: &Args) -> anyhow::Result<Option<PathBuf>> {
+    let is_default = pins.directory() == Path::new(DEFAULT_PIN_DIR);
+    let known = args.state_file.clone().map_or_else(|| datapath::state_file(pins), |file| Ok(Some(file)))?;
+    Ok(known.or_else(|| is_default.then(|| DEFAULT_STATE_FILE.into())))
+}
+
+impl Done {
+    fn clean(&mut self, pins: &Pins, args: &Args) -> anyhow::Result<()> {
+        // Filters of clsact qdiscs have no pins: what was recorded of the devices leads to them.
+        let devices = datapath::recorded_devices(pins)?;
+        self.filters = datapath::remove_filters(&devices).context("cannot take filters off devices")?;
+        self.put_settings_back(pins.directory())?;
+        if let Some(file) = state_file(pins, args)?.filter(|_| !args.keep_state) {
+            self.remove(&file)?;
+        }
+        // Last: it is by the pins that all this is known.
+        pins.remove(|pin| self.pins.push(pin.to_owned()))?;
+        self.remove(&control::socket_path(pins.directory()))
     }
-    Ok(())
+
+    fn put_settings_back(&mut self, pin_dir: &Path) -> anyhow::Result<()> {
+        let path = record::path(pin_dir);
+        let known = record::recall(&path).with_context(|| {
+            format!("cannot read {}, which says what settings were before", path.display())
+        })?;
+        for (file, changed) in known {
+            let state = record::put_back(Path::new("/"), &file, changed);
+            self.settings.push(Setting { file, changed, state });
+        }
+        self.remove(&path)
+    }
+
+    /// Removes a file that may not be there.
+    fn remove(&mut self, path: &Path) -> anyhow::Result<()> {
+        match fs::remove_file(path) {
+            Ok(()) => self.files.push(path.to_owned()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(error).with_context(|| format!("cannot remove {}", path.display())),
+        }
+        Ok(())
+    }
+
+    fn print_into(&self, out: &mut impl Write, pin_dir: &Path, format: Format) -> anyhow::Result<()> {
+        if format == Format::Json {
+            serde_json::to_writer_pretty(&mut *out, self)?;
+            return Ok(writeln!(out)?);
+        }
+        for device in &self.filters {
+            writeln!(out, "removed the filters of {device}")?;
+        }
+        for path in self.pins.iter().chain(&self.files) {
+            writeln!(out, "removed {}", path.display())?;
+        }
+        for Setting { file, changed: Changed { before, set }, state } in &self.settings {
+            match state {
+                Back::Restored => writeln!(out, "put /{file} back to {before}, from {set}")?,
+                Back::Left { now } => {
+                    writeln!(out, "left /{file} at {now}: it was made {set}, and changed since")?
+                }
+                Back::Failed { why } => writeln!(out, "cannot put /{file} back to {before}: {why}")?,
+            }
+        }
+        if self.pins.is_empty() && self.files.is_empty() && self.settings.is_empty() {
+            writeln!(out, "nothing to clean up in {}", pin_dir.display())?;
+        }
+        Ok(())
+    }
 }

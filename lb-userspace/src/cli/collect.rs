@@ -14,9 +14,6 @@ use crate::datapath::{Alarm, Collected, Collector, Exhausted, FlowTables};
 const INTERVAL: Duration = Duration::from_secs(5);
 /// The same where the table fills up, or there was more to remove.
 const HURRIED: Duration = Duration::from_millis(500);
-/// Entries of the table of assured flows above which it is about to be full: three quarters.
-const PRESSURE: usize = (1 << 19) / 4 * 3;
-
 /// The collector: rounds are asked for, and what they found is told.
 #[derive(Debug)]
 pub(super) struct Collecting {
@@ -25,11 +22,14 @@ pub(super) struct Collecting {
     /// Whether a round is under way.
     is_busy: bool,
     interval: Duration,
+    /// Entries of the table of assured flows above which it is about to be full: three quarters.
+    pressure: usize,
 }
 
 impl Collecting {
     /// Begins; the thread ends when this is dropped.
     pub(super) fn begin(mut tables: FlowTables) -> std::io::Result<Self> {
+        let pressure = tables.capacity() / 4 * 3;
         let (rounds, mut asked) = mpsc::channel(1);
         let (found_sender, found) = mpsc::channel(1);
         thread::Builder::new().name("flows".to_owned()).spawn(move || {
@@ -49,7 +49,7 @@ impl Collecting {
                 }
             }
         })?;
-        Ok(Self { rounds, found, is_busy: false, interval: INTERVAL })
+        Ok(Self { rounds, found, is_busy: false, interval: INTERVAL, pressure })
     }
 
     /// Whether a round is under way.
@@ -71,7 +71,7 @@ impl Collecting {
     pub(super) async fn found(&mut self) -> Option<Collected> {
         let collected = self.found.recv().await?;
         self.is_busy = false;
-        let is_pressed = collected.is_partial || collected.assured > PRESSURE;
+        let is_pressed = collected.is_partial || collected.assured > self.pressure;
         self.interval = if is_pressed { HURRIED } else { INTERVAL };
         if collected.expired + collected.orphaned > 0 {
             tracing::debug!(

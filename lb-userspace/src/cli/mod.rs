@@ -15,6 +15,7 @@ mod services;
 mod source;
 mod span;
 mod status;
+mod stop;
 mod takeover;
 
 use std::io;
@@ -61,13 +62,17 @@ enum Command {
     },
 }
 
+/// Where an instance keeps its pins, and what it allocated, if nobody says otherwise.
+const DEFAULT_PIN_DIR: &str = "/sys/fs/bpf/shunt";
+const DEFAULT_STATE_FILE: &str = "/var/lib/shunt/state.json";
+
 /// Where an instance keeps its pins: the same for the one that serves and for those who look at it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PinDir {
     /// Directory of a bpffs where maps and links are pinned; a bpffs is mounted there if there is none.
     ///
     /// Instances with pin directories of their own can serve side by side on one machine.
-    #[arg(long, env = "SHUNT_PIN_DIR", value_name = "DIR", default_value = "/sys/fs/bpf/shunt")]
+    #[arg(long, env = "SHUNT_PIN_DIR", value_name = "DIR", default_value = DEFAULT_PIN_DIR)]
     pub(crate) pin_dir: PathBuf,
 }
 
@@ -133,7 +138,7 @@ impl Cli {
             Command::Status(args) => status::run(&args, &mut io::stdout().lock()),
             Command::Explain(args) => explain::cli::run(&args),
             Command::Takeover(args) => takeover::run(&args, &mut io::stdout().lock()),
-            Command::Cleanup(args) => cleanup::run(&args),
+            Command::Cleanup(args) => cleanup::run(&args, &mut io::stdout().lock()),
             Command::Completions { shell } => {
                 clap_complete::generate(shell, &mut Self::command(), "shunt", &mut io::stdout());
                 Ok(ExitCode::SUCCESS)

@@ -2,12 +2,13 @@
 
 use std::net::IpAddr;
 
+use anyhow::Context;
 use clap::ValueEnum;
 use ipnet::IpNet;
 use lb_common::{PortRange, RangeSet};
 
 use super::{Allocation, pods};
-use crate::datapath::{self, DeviceHooks, DeviceStatus};
+use crate::datapath::{self, DeviceHooks, DeviceStatus, Pending};
 use crate::model::NodePortAddresses;
 use crate::node::devices::{DevicePattern, DeviceRules};
 use crate::node::links::Link;
@@ -96,6 +97,8 @@ impl PacketPath {
 #[derive(Debug)]
 pub(super) struct Devices {
     pub(super) hooks: DeviceHooks,
+    /// Programs of another layout serve: ours are attached when all is known.
+    pub(super) pending: Option<Pending>,
     pub(super) rules: DeviceRules,
     pub(super) path: PathFacts,
     /// The devices of the node, as they were last heard of.
@@ -123,11 +126,25 @@ impl Devices {
     pub(super) fn follow(&mut self, links: Vec<Link>) -> NodePath {
         let links = self.links.insert(links);
         let devices = self.rules.choose(links);
-        match self.hooks.apply(&devices) {
-            Ok(changed) => changed.iter().for_each(tell),
-            Err(error) => tracing::error!("devices are not followed: {:#}", anyhow::Error::from(error)),
+        if self.pending.is_none() {
+            match self.hooks.apply(&devices) {
+                Ok(changed) => changed.iter().for_each(tell),
+                Err(error) => tracing::error!("devices are not followed: {:#}", anyhow::Error::from(error)),
+            }
         }
         path(&self.path, links, &devices, local_ports())
+    }
+
+    /// Takes over from programs of another layout, where there are any and devices are known: call it when all
+    /// that is known is in force.
+    pub(super) fn take_over(&mut self) -> anyhow::Result<()> {
+        if let Some(links) = &self.links
+            && let Some(pending) = self.pending.take()
+        {
+            let changed = pending.activate(&mut self.hooks, &self.rules.choose(links));
+            changed.context("cannot take over from the programs that serve")?.iter().for_each(tell);
+        }
+        Ok(())
     }
 
     /// Takes in what a source says of networks, and returns what the packet path is to know of the node then:

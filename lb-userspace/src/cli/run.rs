@@ -7,8 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -20,9 +19,9 @@ use super::packets::{Devices, PacketPath};
 use super::pods::PodNetworks;
 use super::serve::ServeOptions;
 use super::source::SourceArgs;
-use super::{Allocation, PinDir, takeover};
+use super::{Allocation, PinDir, stop, takeover};
 use crate::control::{self, Control};
-use crate::datapath::{self, Datapath, FlowTables, KernelStore, Pins};
+use crate::datapath::{self, Datapath, FlowTables, KernelStore, MapSize, Pins};
 use crate::engine::{Engine, Event, Report};
 use crate::model::NodeFacts;
 use crate::node;
@@ -62,6 +61,17 @@ pub(super) struct Args {
     #[command(flatten)]
     pins: PinDir,
 
+    /// The size of a map, as in FLOWS=1048576; comma-separated. What is in a map is copied when its size changes;
+    /// connections of clients outside that begin while their tables (FLOWS, NEW_FLOWS) are copied may have to begin
+    /// again. `shunt status -o wide` says how full each is.
+    #[arg(long, env = "SHUNT_MAP_SIZE", value_name = "MAP=ENTRIES", value_delimiter = ',')]
+    map_size: Vec<MapSize>,
+
+    /// Where pins are of another layout that can't be taken over, begin with empty maps: connections of clients
+    /// outside and affinities begin anew. Services are served all the time.
+    #[arg(long, env = "SHUNT_DISCARD_STATE")]
+    discard_state: bool,
+
     #[command(flatten)]
     allocation: Allocation,
 
@@ -87,27 +97,35 @@ const IDLE: Duration = Duration::from_millis(200);
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
     args.config.tell()?;
+    let stop = stop::listen()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(args))
+    runtime.block_on(serve(args, stop))
 }
 
-async fn serve(args: Args) -> anyhow::Result<ExitCode> {
+async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCode> {
     let node_name = node::name(args.node_name.as_deref());
     let mut source = args.source.source(&node_name, &args.allocation).await?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
-    let options =
-        datapath::Options { cgroup, pin_dir: args.pins.pin_dir.clone(), no_tcx: args.packets.no_tcx };
-    let Datapath { store, devices: hooks, adopted_maps, lock } = datapath::load(&options)?;
+    let options = datapath::Options {
+        cgroup,
+        pin_dir: args.pins.pin_dir.clone(),
+        no_tcx: args.packets.no_tcx,
+        sizes: args.map_size.clone(),
+        discard_state: args.discard_state,
+        state_file: source.state_file().and_then(|file| std::path::absolute(file).ok()),
+    };
+    let Datapath { store, maps, devices: hooks, adopted_maps, lock, pending } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,
         source = source.name(),
         cgroup = %options.cgroup.display(),
         pins = %options.pin_dir.display(),
         adopted_maps,
-        "programs attached"
+        "{}",
+        pending.as_ref().map_or("programs attached", |_| "programs loaded; those before them serve until all is known")
     );
     args.node.settle(&options.pin_dir);
     std::thread::spawn(takeover::notice);
@@ -127,11 +145,11 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
     let takes_pod_cidrs = args.pods.is_of_node();
-    let mut devices = Devices { hooks, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
+    let mut devices =
+        Devices { hooks, pending, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
     devices.begin_with(|set| engine.networks(set));
-    let pins = Pins::in_directory(&options.pin_dir);
-    let terminator = args.node.terminator(&options.cgroup, &pins)?;
-    let flows = FlowTables::open(&pins)?;
+    let terminator = args.node.terminator(&options.cgroup, &maps)?;
+    let flows = FlowTables::open(&maps)?;
     let flows = Collecting::begin(flows).context("cannot start a thread")?;
     let (link_sender, links) = mpsc::channel(4);
     node::links::watch(link_sender).await?;
@@ -140,13 +158,24 @@ async fn serve(args: Args) -> anyhow::Result<ExitCode> {
     if args.node_ips.is_empty() {
         node::addresses::watch(node_sender.clone()).await?;
     }
+    let pins = Pins::in_directory(&options.pin_dir);
     let publisher = args.serve.start(&pins, source.knows_service_cidrs(), owners.clone(), fates)?;
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
     owners.notices.tell(Notice::of_node(&owners.node, Reason::Starting, "Services are served by Shunt"));
     let owners = Telling::new(owners.notices);
-    let inputs =
-        Inputs { links, node: node_events, events, flows, terminator, publisher, source, control, owners };
+    let inputs = Inputs {
+        links,
+        node: node_events,
+        events,
+        flows,
+        terminator,
+        publisher,
+        source,
+        control,
+        owners,
+        stop,
+    };
     let result = tokio::select! {
         result = turn(engine, devices, inputs) => result,
         error = args.config.changed() => Err(error),
@@ -175,6 +204,7 @@ struct Inputs {
     control: Option<Control>,
     source: JoinHandle<anyhow::Result<()>>,
     owners: Telling,
+    stop: oneshot::Receiver<()>,
 }
 
 /// Turns until told to stop, or until the source is at an end.
@@ -184,23 +214,23 @@ async fn turn(
     inputs: Inputs,
 ) -> anyhow::Result<ExitCode> {
     let Inputs { mut links, mut node, mut events, mut flows, .. } = inputs;
-    let Inputs { terminator, mut publisher, mut control, mut source, mut owners, .. } = inputs;
+    let Inputs { terminator, mut publisher, mut control, mut source, mut owners, mut stop, .. } = inputs;
     let mut next_round = Instant::now();
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut problems = BTreeSet::new();
     let mut settling = JoinSet::new();
     loop {
         let event = tokio::select! {
             biased;
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = &mut stop => break,
             ended = &mut source => {
                 ended.context("the source broke off")??;
                 break;
             }
             Some(links) = links.recv() => {
                 engine.put_node(devices.follow(links)).iter().for_each(tell_refusal);
+                if engine.is_synced() {
+                    devices.take_over()?;
+                }
                 continue;
             }
             Some(event) = node.recv() => event,
@@ -238,6 +268,9 @@ async fn turn(
             terminator.tell(&report.gone);
             owners.tell(&report, engine.world());
             tell(&report);
+        }
+        if engine.is_synced() {
+            devices.take_over()?;
         }
         if engine.is_synced() && !was_synced {
             tracing::info!("datapath complete: all that is known is in force");

@@ -1,6 +1,6 @@
 //! Where `shunt run` learns of Services.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) struct SourceArgs {
 
     /// File that remembers allocated addresses and node ports of --manifests, so that each Service keeps its
     /// own.
-    #[arg(long, env = "SHUNT_STATE_FILE", value_name = "FILE", default_value = "/var/lib/shunt/state.json")]
+    #[arg(long, env = "SHUNT_STATE_FILE", value_name = "FILE", default_value = super::DEFAULT_STATE_FILE)]
     state_file: PathBuf,
 
     /// Kubeconfig by which to reach the cluster to serve; its current context counts [default: the service
@@ -112,6 +112,14 @@ impl Source {
     /// Whether it knows by itself where ClusterIPs are from.
     pub(super) fn knows_service_cidrs(&self) -> bool {
         matches!(self, Self::Cluster(..))
+    }
+
+    /// The file that remembers what was allocated, where this allocates.
+    pub(super) fn state_file(&self) -> Option<&Path> {
+        match self {
+            Self::Manifests(_, _, state_file) => Some(state_file),
+            Self::Cluster(..) => None,
+        }
     }
 
     /// What people know it by.

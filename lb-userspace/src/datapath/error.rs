@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::Holder;
+
 /// An operation on the kernel that failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -38,10 +40,16 @@ pub enum DatapathError {
         source: io::Error,
     },
     /// Another instance serves with these pins.
-    #[error("another instance holds the pins in {}: stop it first, or choose another --pin-dir", path.display())]
+    #[error(
+        "another instance holds the pins in {}: {}; stop it first, or choose another --pin-dir",
+        path.display(),
+        holder.as_ref().map_or_else(|| "a process that can't be seen from here".to_owned(), ToString::to_string)
+    )]
     Locked {
         /// The pin directory.
         path: PathBuf,
+        /// The instance.
+        holder: Option<Box<Holder>>,
     },
     /// Nothing is pinned.
     #[error("nothing is pinned in {}: is `shunt run` running with this --pin-dir, and are you root?", path.display())]
@@ -59,19 +67,54 @@ pub enum DatapathError {
         /// Why.
         source: io::Error,
     },
-    /// A pinned map is not what this version would make.
-    #[error("pinned map {map} has {field} {found}, this version needs {expected}: remove {} and start again", path.display())]
-    PinnedMapDiffers {
+    /// A pinned map holds something else than this version reads.
+    #[error("pinned map {map} in {} has values of {found} bytes, this version reads {expected}: ask with the binary that made it", path.display())]
+    OtherLayout {
         /// The map.
         map: String,
-        /// Which of its properties.
-        field: &'static str,
-        /// What the pinned one has.
+        /// The size of its values in bytes.
         found: u32,
-        /// What it should have.
+        /// The one that is known.
         expected: u32,
         /// The directory of this layout version's pins.
         path: PathBuf,
+    },
+    /// The pins are of another layout, and a map with content that has a meaning can't be taken over.
+    #[error(
+        "the pins in {0} are of layout version {version}{made_by}, and map {map} can't be taken over: {why}; what they \
+         serve goes on. Start the version that made them, or `shunt run --discard-state`, by which connections of \
+         clients outside and affinities begin anew, or take everything out with `shunt cleanup --pin-dir {0}`",
+        pins.display()
+    )]
+    LayoutDiffers {
+        /// The pin directory.
+        pins: PathBuf,
+        /// Their layout version.
+        version: u32,
+        /// « of Shunt 0.1.0», where it is known.
+        made_by: String,
+        /// The map.
+        map: &'static str,
+        /// What is different.
+        why: String,
+    },
+    /// More is in a map than the size that was chosen for it allows.
+    #[error(
+        "map {map} can't have {size} entries: it holds more; start with a larger --map-size {map}=ENTRIES, or without"
+    )]
+    DoesNotFit {
+        /// The map.
+        map: &'static str,
+        /// The size that was chosen.
+        size: u32,
+    },
+    /// Entries could not be copied from an old map to a new one.
+    #[error("cannot copy the entries of map {map}")]
+    Copy {
+        /// The map.
+        map: &'static str,
+        /// Why.
+        source: io::Error,
     },
     /// aya could not load the object.
     #[error("cannot load the eBPF object")]

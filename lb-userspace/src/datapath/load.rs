@@ -5,36 +5,19 @@ use std::net::UdpSocket;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use aya::maps::{HashMap, MapData, MapInfo};
+use aya::maps::{HashMap, MapData};
 use aya::{Ebpf, EbpfLoader};
-use aya_obj::Object;
 use lb_common::ServiceLabel;
 
 use super::attach::{self, HOOKS};
-use super::store::{LABELS, LABELS_CAPACITY};
-use super::{DatapathError, DeviceHooks, KernelStore, Pins, devices, place, sys};
+use super::layout::{Layout, Record, layout};
+use super::migrate::{self, Migration, Start};
+use super::store::{LABELS, LABELS_SHAPE};
+use super::{DatapathError, DeviceHooks, DeviceStatus, KernelStore, MapSize, Pins, devices, place, sys};
+use crate::node::devices::Device;
 
 /// The programs, as `cargo xtask build` made them. Empty where this was built without.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/lb-ebpf.o"));
-
-/// Maps of the object that are kept over restarts.
-const KEPT: [&str; 15] = [
-    "FRONTENDS",
-    "SERVICES",
-    "SLOTS",
-    "BACKENDS",
-    "AFFINITY",
-    "SOCKET_DIALLED",
-    "SOCKET_FLOWS",
-    "COUNTERS",
-    "FILTER",
-    "RANGES",
-    "NODE",
-    "FLOWS",
-    "NEW_FLOWS",
-    "FRAGMENTS",
-    "EXHAUSTED",
-];
 
 /// Where to attach and to pin.
 #[derive(Debug, Clone)]
@@ -45,19 +28,61 @@ pub struct Options {
     pub pin_dir: PathBuf,
     /// Attach to devices by clsact filters also where the kernel has TCX.
     pub no_tcx: bool,
+    /// Sizes of maps that are not to be as the object has them.
+    pub sizes: Vec<MapSize>,
+    /// Begin with empty maps where what is pinned can't be taken over.
+    pub discard_state: bool,
+    /// The state file, remembered beside the maps for who takes everything out.
+    pub state_file: Option<PathBuf>,
 }
 
-/// A loaded and attached datapath.
+/// A loaded datapath; attached to the cgroup, or about to take over from another.
 #[derive(Debug)]
 pub struct Datapath {
     /// The maps that the controller writes.
     pub store: KernelStore,
+    /// Where all maps are pinned now.
+    pub maps: Pins,
     /// The packet programs: loaded, and attached to the devices that are given to them.
     pub devices: DeviceHooks,
     /// How many maps held state of an earlier run.
     pub adopted_maps: usize,
     /// Held for as long as this instance lives: a second one on the same pins is refused.
     pub lock: File,
+    /// Where pins of another layout are taken over: what is left to do when all maps are filled.
+    pub pending: Option<Pending>,
+}
+
+/// A datapath that is loaded and not attached: the programs of another layout serve until it is complete.
+#[derive(Debug)]
+pub struct Pending {
+    cgroup: File,
+    pins: Pins,
+    migration: Box<Migration>,
+}
+
+impl Pending {
+    /// Puts the programs behind the links that are there, and attaches them where there are none. Returns what is
+    /// different on the devices.
+    ///
+    /// # Errors
+    ///
+    /// Where one can't be attached; the next start goes on from there.
+    pub fn activate(
+        self,
+        hooks: &mut DeviceHooks,
+        devices: &[Device],
+    ) -> Result<Vec<DeviceStatus>, DatapathError> {
+        let Self { cgroup, pins, migration } = self;
+        migration.commit()?;
+        // Devices first: it is their tables that old programs fill while they are copied.
+        let changed = hooks.apply(devices)?;
+        attach_all(hooks.ebpf_mut(), &cgroup, &pins)?;
+        let late = migration.finish()?;
+        hooks.remove_other_links(HOOKS.map(|(name, _)| name))?;
+        tracing::info!(late, "the programs of this version serve");
+        Ok(changed)
+    }
 }
 
 /// The names of all programs in the object.
@@ -81,28 +106,74 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     let cgroup = place::open_cgroup(&options.cgroup)?;
     let pins = Pins::in_directory(&options.pin_dir);
     let lock = pins.prepare()?;
-    let adopted_maps = check_pinned_maps(&pins)?;
+    let loaded = Loaded::make(&pins, options).inspect_err(|_| migrate::abandon(&pins))?;
+    let Loaded { mut ebpf, maps, adopted_maps, migration } = loaded;
+    let store = KernelStore::open(&maps)?;
+    if migration.is_none() {
+        attach_all(&mut ebpf, &cgroup, &pins)?;
+        migrate::remove_others(&pins)?;
+    }
+    let devices = DeviceHooks::new(ebpf, &maps, &pins, options.no_tcx)?;
+    let pending = migration.map(|migration| Pending { cgroup, pins, migration });
+    Ok(Datapath { store, maps, devices, adopted_maps, lock, pending })
+}
+
+/// Programs in the kernel, attached nowhere, and their maps.
+struct Loaded {
+    ebpf: Ebpf,
+    /// Where the maps are pinned.
+    maps: Pins,
+    adopted_maps: usize,
+    migration: Option<Box<Migration>>,
+}
+
+impl Loaded {
+    fn make(pins: &Pins, options: &Options) -> Result<Self, DatapathError> {
+        let layout = layout(&options.sizes)?;
+        let start = migrate::begin(pins, &layout, options.discard_state)?;
+        if let Start::Adopted(adopted_maps) = start {
+            let ebpf = load_object(pins, &layout, options)?;
+            return Ok(Self { ebpf, maps: pins.clone(), adopted_maps, migration: None });
+        }
+        let maps = migrate::building(pins);
+        let ebpf = load_object(&maps, &layout, options)?;
+        if let Start::Over(mut migration) = start {
+            migration.copy()?;
+            tracing::info!("{}", migration.summary());
+            return Ok(Self { ebpf, maps, adopted_maps: 0, migration: Some(migration) });
+        }
+        migrate::commit_fresh(pins)?;
+        Ok(Self { ebpf, maps: pins.clone(), adopted_maps: 0, migration: None })
+    }
+}
+
+/// Loads every program, with the maps that are pinned there; those that are not are made and pinned. A kernel that
+/// refuses one is left as it was.
+fn load_object(pins: &Pins, layout: &Layout, options: &Options) -> Result<Ebpf, DatapathError> {
     let netns = node_netns()?;
-    let paths: Vec<_> = KEPT.into_iter().map(|name| (name, pins.map(name))).collect();
+    let paths: Vec<_> = layout.keys().map(|name| (*name, pins.map(name))).collect();
     let mut loader = EbpfLoader::new();
     loader.override_global("NODE_NETNS", &netns, true);
     for (name, path) in &paths {
         loader.map_pin_path(name, path.as_path());
     }
+    for (name, wanted) in layout.iter().filter(|(_, wanted)| wanted.shape.entries > 0) {
+        loader.map_max_entries(name, wanted.shape.entries);
+    }
     let mut ebpf = loader.load(OBJECT).map_err(DatapathError::Load)?;
-    ensure_labels(&pins.map(LABELS))?;
-    attach_all(&mut ebpf, &cgroup, &pins)?;
-    let store = KernelStore::open(&pins)?;
-    let devices = DeviceHooks::new(ebpf, &pins, options.no_tcx)?;
-    Ok(Datapath { store, devices, adopted_maps, lock })
+    if let Some(labels) = layout.get(LABELS) {
+        ensure_labels(&pins.map(LABELS), labels.shape.entries)?;
+    }
+    devices::ensure_records(pins)?;
+    Record::own(options.state_file.clone()).write(&pins.map(Record::MAP))?;
+    for name in program_names() {
+        attach::load(program(&mut ebpf, name)?)
+            .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;
+    }
+    Ok(ebpf)
 }
 
 fn attach_all(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), DatapathError> {
-    // All are loaded before the first is attached: a kernel that refuses one is left as it was.
-    for name in program_names() {
-        attach::load(program(ebpf, name)?)
-            .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;
-    }
     for (name, attach_type) in HOOKS {
         attach::attach(name, attach_type, program(ebpf, name)?, cgroup, pins)?;
     }
@@ -120,64 +191,13 @@ fn node_netns() -> Result<u64, DatapathError> {
     sys::netns_cookie(socket.as_fd()).map_err(syscall("getsockopt(SO_NETNS_COOKIE)"))
 }
 
-/// Compares every pinned map with the object's: the kernel and aya would take a wrong one. Returns how many
-/// there are.
-fn check_pinned_maps(pins: &Pins) -> Result<usize, DatapathError> {
-    let object = Object::parse(OBJECT).map_err(|error| DatapathError::Load(error.into()))?;
-    let mut pinned = 0;
-    for name in KEPT {
-        let map = object
-            .maps
-            .get(name)
-            .ok_or_else(|| DatapathError::Missing { what: "map", name: name.to_owned() })?;
-        pinned += usize::from(check_pinned_map(
-            pins,
-            name,
-            [map.map_type(), map.key_size(), map.value_size(), map.max_entries(), map.map_flags()],
-        )?);
-    }
-    Ok(pinned)
-}
-
-/// Compares a pinned map's type, key size, value size, capacity and flags; false where there is no pin.
-fn check_pinned_map(pins: &Pins, name: &str, expected: [u32; 5]) -> Result<bool, DatapathError> {
-    let path = pins.map(name);
-    if !path.exists() {
-        return Ok(false);
-    }
-    let error = |source| DatapathError::Map { what: "inspect pinned", map: name.to_owned(), source };
-    let info = MapInfo::from_pin(&path).map_err(error)?;
-    let found = [
-        info.map_type().map_err(error)? as u32,
-        info.key_size(),
-        info.value_size(),
-        info.max_entries(),
-        info.map_flags(),
-    ];
-    let fields = ["type", "key size", "value size", "capacity", "flags"];
-    for ((field, found), expected) in fields.into_iter().zip(found).zip(expected) {
-        if found != expected {
-            return Err(DatapathError::PinnedMapDiffers {
-                map: name.to_owned(),
-                field,
-                found,
-                expected,
-                path: pins.version_directory(),
-            });
-        }
-    }
-    Ok(true)
-}
-
 /// The map of labels, which no program reads: made here rather than by the object.
-fn ensure_labels(path: &Path) -> Result<(), DatapathError> {
+fn ensure_labels(path: &Path, entries: u32) -> Result<(), DatapathError> {
     if path.exists() {
         return Ok(());
     }
-    const NO_PREALLOC: u32 = 1;
     let error = |source| DatapathError::Map { what: "create", map: LABELS.to_owned(), source };
-    let labels =
-        HashMap::<MapData, u32, ServiceLabel>::create(LABELS_CAPACITY, NO_PREALLOC).map_err(error)?;
+    let labels = HashMap::<MapData, u32, ServiceLabel>::create(entries, LABELS_SHAPE.flags).map_err(error)?;
     labels.pin(path).map_err(|source| DatapathError::Pin {
         what: "make",
         path: path.to_owned(),

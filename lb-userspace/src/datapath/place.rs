@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,8 @@ use lb_common::LAYOUT_VERSION;
 use rustix::fs::{FlockOperation, flock, statfs};
 use rustix::mount::{MountFlags, mount};
 
-use super::{DatapathError, sys};
+use super::DatapathError;
+use super::holder::Holder;
 use crate::private;
 
 /// `BPF_FS_MAGIC`, `CGROUP2_SUPER_MAGIC` (linux/magic.h)
@@ -44,12 +44,19 @@ pub(super) fn open_cgroup(path: &Path) -> Result<File, DatapathError> {
 #[derive(Debug, Clone)]
 pub struct Pins {
     directory: PathBuf,
+    /// Maps are in this directory of it, in place of that of the layout version.
+    maps_in: Option<&'static str>,
 }
 
 impl Pins {
     /// Pins in `directory`, whatever there is.
     pub fn in_directory(directory: &Path) -> Self {
-        Self { directory: directory.to_owned() }
+        Self { directory: directory.to_owned(), maps_in: None }
+    }
+
+    /// The same pins with the maps in another directory.
+    pub(super) fn with_maps_in(&self, directory: &'static str) -> Self {
+        Self { maps_in: Some(directory), ..self.clone() }
     }
 
     /// The directory that the caller named.
@@ -62,9 +69,15 @@ impl Pins {
         self.directory.join(format!("v{LAYOUT_VERSION}"))
     }
 
+    /// The directory of the maps' pins.
+    pub fn maps(&self) -> PathBuf {
+        let directory = self.maps_in.map(|name| self.directory.join(name));
+        directory.unwrap_or_else(|| self.version_directory()).join("maps")
+    }
+
     /// The pin of a map.
     pub fn map(&self, name: &str) -> PathBuf {
-        self.version_directory().join("maps").join(name)
+        self.maps().join(name)
     }
 
     /// The pin of the link that a program is attached by.
@@ -72,13 +85,7 @@ impl Pins {
         self.version_directory().join("links").join(program)
     }
 
-    /// Takes a program off its hook, and its pinned link away.
-    pub(super) fn remove_link(pin: &Path) -> Result<(), DatapathError> {
-        let removed = detach(pin).and_then(|()| fs::remove_file(pin));
-        removed.map_err(|source| DatapathError::Pin { what: "remove", path: pin.to_owned(), source })
-    }
-
-    /// Makes the directories, on a bpffs that is mounted if there is none, and takes the lock that keeps a
+    /// Makes the directory, on a bpffs that is mounted if there is none, and takes the lock that keeps a
     /// second instance out for as long as the file lives.
     pub(super) fn prepare(&self) -> Result<File, DatapathError> {
         let bpffs = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
@@ -86,10 +93,6 @@ impl Pins {
         // A file system's own root may be others' too.
         if !is_mount_point(&self.directory) {
             private::directory(&self.directory).map_err(bpffs)?;
-        }
-        let version = self.version_directory();
-        for directory in [&version, &version.join("maps"), &version.join("links")] {
-            private::directory(directory).map_err(bpffs)?;
         }
         self.lock(&File::open(&self.directory).map_err(bpffs)?)
     }
@@ -111,34 +114,12 @@ impl Pins {
         let failed = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
         match flock(directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => directory.try_clone().map_err(failed),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(DatapathError::Locked { path: self.directory.clone() }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(DatapathError::Locked {
+                path: self.directory.clone(),
+                holder: Holder::of(&self.directory).map(Box::new),
+            }),
             Err(errno) => Err(failed(errno.into())),
         }
-    }
-
-    /// Takes every program off its hook, then removes the pins; the directories too, where nothing else is in
-    /// them. Calls `removed` with each pin.
-    ///
-    /// # Errors
-    ///
-    /// At the first pin that can't be removed; what is not there is no error.
-    pub fn remove(&self, mut removed: impl FnMut(&Path)) -> Result<(), DatapathError> {
-        // Links first: from then on no program runs that would miss its maps.
-        for kind in ["links", "maps"] {
-            let directory = self.version_directory().join(kind);
-            for pin in entries(&directory)? {
-                if kind == "links" {
-                    Self::remove_link(&pin)?;
-                } else {
-                    let failed = |source| DatapathError::Pin { what: "remove", path: pin.clone(), source };
-                    fs::remove_file(&pin).map_err(failed)?;
-                }
-                removed(&pin);
-            }
-            remove_directory(&directory)?;
-        }
-        remove_directory(&self.version_directory())?;
-        remove_directory(&self.directory)
     }
 
     /// Mounts a bpffs where the directory is not on one: on the customary place where that is above it, else
@@ -159,7 +140,7 @@ impl Pins {
 }
 
 /// The files of a directory that may not be there.
-fn entries(directory: &Path) -> Result<Vec<PathBuf>, DatapathError> {
+pub(super) fn entries(directory: &Path) -> Result<Vec<PathBuf>, DatapathError> {
     let read = || fs::read_dir(directory)?.map(|entry| entry.map(|entry| entry.path())).collect();
     match read() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -178,24 +159,9 @@ fn is_mount_point(directory: &Path) -> bool {
     }
 }
 
-fn detach(pin: &Path) -> io::Result<()> {
-    let link = sys::open_pin(pin)?;
-    match sys::detach(link.as_fd()) {
-        // What it was attached to is gone already.
-        Err(error) if error.raw_os_error() == Some(libc::ENOLINK) => Ok(()),
-        other => other,
-    }
-}
-
-/// Removes an empty directory; one that is a mount point, or holds what is not ours, stays.
-fn remove_directory(directory: &Path) -> Result<(), DatapathError> {
-    use io::ErrorKind::{DirectoryNotEmpty, NotFound, ResourceBusy};
-    match fs::remove_dir(directory) {
-        Err(error) if !matches!(error.kind(), NotFound | DirectoryNotEmpty | ResourceBusy) => {
-            Err(DatapathError::Pin { what: "remove", path: directory.to_owned(), source: error })
-        }
-        _ => Ok(()),
-    }
+/// Whether a directory is on a bpffs.
+pub(super) fn is_bpffs(path: &Path) -> bool {
+    magic(path).is_ok_and(|magic| magic == BPF_FS_MAGIC)
 }
 
 #[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]

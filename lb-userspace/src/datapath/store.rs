@@ -5,19 +5,28 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use aya::Pod;
-use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, lpm_trie};
+use aya::maps::{HashMap, LpmTrie, Map, MapData, MapError, MapType, PerCpuArray, lpm_trie};
 use lb_common::{
     Backend, BackendId, Counter, FilterBit, Frontend, FrontendKey, NodeConfig, RangeKey, Service, ServiceId,
     ServiceLabel,
 };
 
 use super::array::MappedArray;
+use super::layout::Shape;
 use super::{DatapathError, Pins, sys};
 use crate::reconcile::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
 
-/// The map of labels, and how many it can hold: as many as there are Services.
+/// The map of labels, which no program reads, and what it is where nobody chose a size: as many as there are
+/// Services.
 pub(super) const LABELS: &str = "LABELS";
-pub(super) const LABELS_CAPACITY: u32 = 1 << 16;
+pub(super) const LABELS_SHAPE: Shape = Shape {
+    kind: MapType::Hash as u32,
+    key_size: size_of::<u32>() as u32,
+    value_size: size_of::<ServiceLabel>() as u32,
+    entries: 1 << 16,
+    // BPF_F_NO_PREALLOC
+    flags: 1,
+};
 
 /// The maps of a datapath, whether this process loaded it or another.
 pub struct KernelStore {
@@ -45,7 +54,7 @@ impl KernelStore {
     ///
     /// [`DatapathError::NotRunning`] where nothing is pinned.
     pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
-        if File::open(pins.version_directory()).is_err() {
+        if File::open(pins.maps()).is_err() {
             return Err(DatapathError::NotRunning { path: pins.directory().to_owned() });
         }
         Ok(Self {
@@ -192,9 +201,8 @@ pub(super) fn open_array<T: Pod>(pins: &Pins, name: &str) -> Result<MappedArray<
     let info = data.info().map_err(map_error(name, "inspect"))?;
     let expected = u32::try_from(size_of::<T>()).unwrap_or(u32::MAX);
     if info.value_size() != expected {
-        return Err(DatapathError::PinnedMapDiffers {
+        return Err(DatapathError::OtherLayout {
             map: name.to_owned(),
-            field: "value size",
             found: info.value_size(),
             expected,
             path: pins.version_directory(),

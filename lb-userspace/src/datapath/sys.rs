@@ -1,6 +1,8 @@
 //! System calls that aya 0.14 has no way to make.
 #![expect(unsafe_code, reason = "raw system calls; every wrapper is safe to call")]
 
+mod bytes;
+
 use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
@@ -8,8 +10,11 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// `BPF_OBJ_GET`, `BPF_MAP_LOOKUP_BATCH` (Linux 5.6), `BPF_LINK_UPDATE`, `BPF_LINK_DETACH` (Linux 5.9),
-/// `BPF_OBJ_GET_INFO_BY_FD` (`enum bpf_cmd`)
+pub(super) use bytes::{Batch, insert_new, read_batch, update_batch};
+
+/// `BPF_OBJ_PIN`, `BPF_OBJ_GET`, `BPF_MAP_LOOKUP_BATCH` (Linux 5.6), `BPF_LINK_UPDATE`, `BPF_LINK_DETACH` (Linux
+/// 5.9), `BPF_OBJ_GET_INFO_BY_FD` (`enum bpf_cmd`)
+const OBJ_PIN: libc::c_int = 6;
 const OBJ_GET: libc::c_int = 7;
 const LINK_UPDATE: libc::c_int = 29;
 const LINK_DETACH: libc::c_int = 34;
@@ -110,6 +115,14 @@ pub(super) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     let fd = unsafe { bpf(OBJ_GET, &mut attr)? };
     // SAFETY: a new descriptor that nobody else has.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Pins an object, whatever else it is pinned as.
+pub(super) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
+    let path = CString::new(path.as_os_str().as_bytes())?;
+    let mut attr = ObjGet { pathname: path.as_ptr() as u64, bpf_fd: raw(object), file_flags: 0 };
+    // SAFETY: as in `open_pin`.
+    unsafe { bpf(OBJ_PIN, &mut attr).map(drop) }
 }
 
 /// Puts another program behind a link: no call sees none, none sees both.

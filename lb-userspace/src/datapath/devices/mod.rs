@@ -16,13 +16,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use aya::Ebpf;
 use aya::programs::{Program, SchedClassifier, TcAttachType};
 
+use super::place::entries;
 use super::{DatapathError, Pins};
 use crate::node::devices::{Device, Role};
 use crate::reconcile::chain;
 
 pub use clsact::remove_filters;
 use record::Records;
-pub use record::{DeviceStatus, HookState, device_statuses};
+pub use record::{DeviceStatus, HookState, device_statuses, recorded_devices};
+pub(super) use record::{MAP, MAP_SHAPE};
 pub use tcx::has_fib_source;
 
 /// A hook of a device.
@@ -81,8 +83,9 @@ impl std::fmt::Debug for DeviceHooks {
 impl DeviceHooks {
     /// With the programs of `ebpf`, which are loaded already; what an earlier run attached is known by its
     /// records.
-    pub(super) fn new(ebpf: Ebpf, pins: &Pins, no_tcx: bool) -> Result<Self, DatapathError> {
-        let records = Records::ensure(pins)?;
+    /// The records are among `maps`, which may still be in a directory of their own.
+    pub(super) fn new(ebpf: Ebpf, maps: &Pins, pins: &Pins, no_tcx: bool) -> Result<Self, DatapathError> {
+        let records = Records::ensure(maps)?;
         let known = records.all()?.into_iter().map(|status| (status.index, status)).collect();
         Ok(Self { ebpf, pins: pins.clone(), records, known, use_tcx: !no_tcx && tcx::is_supported() })
     }
@@ -113,6 +116,32 @@ impl DeviceHooks {
             }
         }
         Ok(changed)
+    }
+
+    /// The programs.
+    pub(super) fn ebpf_mut(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// Takes off what is behind pinned links that are neither those of `others` nor of a device that is attached
+    /// to: hooks that another version had.
+    pub(super) fn remove_other_links<const N: usize>(
+        &self,
+        others: [&'static str; N],
+    ) -> Result<(), DatapathError> {
+        let of_devices = self.known.values().filter(|status| status.is_attached());
+        let of_devices = of_devices
+            .flat_map(|status| [INGRESS, EGRESS].map(|hook| tcx::pin_name(status.index, hook.name)));
+        let known: BTreeSet<String> = of_devices.chain(others.map(str::to_owned)).collect();
+        for pin in entries(&self.pins.version_directory().join("links"))? {
+            let is_known =
+                pin.file_name().and_then(|name| name.to_str()).is_some_and(|name| known.contains(name));
+            if !is_known {
+                tracing::info!(link = %pin.display(), "taken off: no hook of this version");
+                Pins::remove_link(&pin)?;
+            }
+        }
+        Ok(())
     }
 
     fn apply_one(&mut self, device: &Device) -> Result<DeviceStatus, DatapathError> {
@@ -159,6 +188,11 @@ impl DeviceHooks {
         }
         Ok(HookState::Clsact)
     }
+}
+
+/// Makes the map of records, where there is none.
+pub(super) fn ensure_records(pins: &Pins) -> Result<(), DatapathError> {
+    Records::ensure(pins).map(drop)
 }
 
 /// What belongs on the hooks of a device.

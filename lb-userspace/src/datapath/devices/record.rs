@@ -4,16 +4,25 @@
 
 use std::path::Path;
 
-use aya::maps::{HashMap, MapData, MapError};
+use aya::maps::{HashMap, MapData, MapError, MapType};
 use serde::{Deserialize, Serialize};
 
 use super::{EGRESS, INGRESS, tcx};
+use crate::datapath::layout::Shape;
 use crate::datapath::{DatapathError, Pins};
 use crate::node::devices::Device;
 
-const MAP: &str = "DEVICES";
-/// More than a node has; devices beyond are served all the same, and missing in the status.
-const CAPACITY: u32 = 4096;
+pub(in crate::datapath) const MAP: &str = "DEVICES";
+/// What the map is. More entries than a node has devices; those beyond are served all the same, and missing in
+/// the status.
+pub(in crate::datapath) const MAP_SHAPE: Shape = Shape {
+    kind: MapType::Hash as u32,
+    key_size: size_of::<u32>() as u32,
+    value_size: VALUE_LEN as u32,
+    entries: 4096,
+    // BPF_F_NO_PREALLOC
+    flags: 1,
+};
 const VALUE_LEN: usize = 512;
 /// What is left for the reason beside everything else, each byte of it escaped at worst.
 const WHY_LEN: usize = 160;
@@ -127,17 +136,26 @@ pub fn device_statuses(pins: &Pins) -> Result<Vec<DeviceStatus>, DatapathError> 
     Ok(statuses)
 }
 
+/// Every device that was ever recorded there, of whatever layout version; what can't be read is none.
+///
+/// # Errors
+///
+/// Where the directory can't be read.
+pub fn recorded_devices(pins: &Pins) -> Result<Vec<DeviceStatus>, DatapathError> {
+    let records = pins.layouts()?.into_iter().map(|layout| layout.join("maps").join(MAP));
+    Ok(records.filter_map(|path| Records::open(&path).ok()?.all().ok()).flatten().collect())
+}
+
 pub(super) struct Records(HashMap<MapData, u32, [u8; VALUE_LEN]>);
 
 impl Records {
     /// The pinned map, or a new one.
     pub(super) fn ensure(pins: &Pins) -> Result<Self, DatapathError> {
-        const NO_PREALLOC: u32 = 1;
         let path = pins.map(MAP);
         if path.exists() {
             return Self::open(&path);
         }
-        let map = HashMap::<MapData, u32, [u8; VALUE_LEN]>::create(CAPACITY, NO_PREALLOC)
+        let map = HashMap::<MapData, u32, [u8; VALUE_LEN]>::create(MAP_SHAPE.entries, MAP_SHAPE.flags)
             .map_err(failed("create"))?;
         map.pin(&path).map_err(|error| DatapathError::Pin {
             what: "make",

@@ -87,6 +87,12 @@ impl FlowTables {
         Some(format!("{}/{}", label.namespace(), label.name()))
     }
 
+    /// How many entries the table of assured flows can have.
+    pub fn capacity(&self) -> usize {
+        let [assured, _] = &self.raw;
+        assured.info().map_or(usize::MAX, |info| info.max_entries() as usize)
+    }
+
     fn table(&self, table: Table) -> &HashMap<MapData, FlowKey, Flow> {
         match table {
             Table::Assured => &self.assured,

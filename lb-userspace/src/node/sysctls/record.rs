@@ -7,6 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Outcome, State};
 use crate::private;
 
@@ -15,14 +17,24 @@ pub fn path(pin_dir: &Path) -> PathBuf {
     crate::control::socket_path(pin_dir).with_extension("sysctls.json")
 }
 
-/// Remembers what was changed. What was remembered before stays: it is older, and what an administrator had.
+/// A setting that was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// What it was.
+    pub before: u64,
+    /// What it was made.
+    pub set: u64,
+}
+
+/// Remembers what was changed. What a setting was before stays as it was remembered first: it is older, and what
+/// an administrator had.
 ///
 /// # Errors
 ///
 /// Where the file can't be read or written; nothing of it is lost then.
 pub fn remember(path: &Path, outcomes: &[Outcome]) -> io::Result<()> {
     let changed = outcomes.iter().filter_map(|outcome| match outcome.state {
-        State::Set { before } => Some((outcome.file.clone(), before)),
+        State::Set { before } => Some((outcome.file.clone(), Changed { before, set: outcome.wanted })),
         _ => None,
     });
     let changed: Vec<_> = changed.collect();
@@ -30,8 +42,8 @@ pub fn remember(path: &Path, outcomes: &[Outcome]) -> io::Result<()> {
         return Ok(());
     }
     let mut known = recall(path)?;
-    for (file, before) in changed {
-        known.entry(file).or_insert(before);
+    for (file, changed) in changed {
+        known.entry(file).or_insert(changed).set = changed.set;
     }
     let folder = path.parent().unwrap_or(Path::new("/"));
     private::directory(folder)?;
@@ -41,16 +53,47 @@ pub fn remember(path: &Path, outcomes: &[Outcome]) -> io::Result<()> {
     Ok(())
 }
 
-/// What each setting was before, by its file below /; nothing where nothing was changed.
+/// What was changed of each setting, by its file below /; nothing where nothing was changed.
 ///
 /// # Errors
 ///
 /// Where the file can't be read or understood.
-pub fn recall(path: &Path) -> io::Result<BTreeMap<String, u64>> {
+pub fn recall(path: &Path) -> io::Result<BTreeMap<String, Changed>> {
     match fs::read(path) {
         Ok(text) => Ok(serde_json::from_slice(&text)?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(BTreeMap::new()),
         Err(error) => Err(error),
+    }
+}
+
+/// What became of a setting that was to be as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Back {
+    /// It is as it was.
+    Restored,
+    /// Somebody has changed it since: it is this, and stays.
+    Left {
+        /// What it is.
+        now: u64,
+    },
+    /// It could not be read or written.
+    Failed {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Makes a setting below `root` what it was, where it still is what it was made.
+pub fn put_back(root: &Path, file: &str, changed: Changed) -> Back {
+    let path = root.join(file);
+    match super::read(&path) {
+        Ok(now) if now != changed.set => Back::Left { now },
+        Ok(_) => match fs::write(&path, changed.before.to_string()) {
+            Ok(()) => Back::Restored,
+            Err(error) => Back::Failed { why: error.to_string() },
+        },
+        Err(error) => Back::Failed { why: error.to_string() },
     }
 }
 
@@ -72,6 +115,24 @@ mod tests {
         remember(&path, &[set("a", 60)]).expect("written");
         remember(&path, &[set("a", 3600), set("b", 0)]).expect("written");
         let known = recall(&path).expect("read");
-        assert_eq!(known, BTreeMap::from([("a".to_owned(), 60), ("b".to_owned(), 0)]));
+        let changed = |before| Changed { before, set: 1 };
+        assert_eq!(known, BTreeMap::from([("a".to_owned(), changed(60)), ("b".to_owned(), changed(0))]));
+    }
+
+    #[test]
+    fn a_setting_goes_back_to_what_it_was_unless_somebody_has_changed_it_since() {
+        let root = tempfile::tempdir().expect("a directory");
+        let file = root.path().join("a");
+        for (now, expected, after) in [
+            ("1\n", Back::Restored, "60"),
+            ("2", Back::Left { now: 2 }, "2"),
+            ("60", Back::Left { now: 60 }, "60"),
+        ] {
+            fs::write(&file, now).expect("a setting");
+            assert_eq!(put_back(root.path(), "a", Changed { before: 60, set: 1 }), expected);
+            assert_eq!(fs::read_to_string(&file).expect("it"), after);
+        }
+        let back = put_back(root.path(), "b", Changed { before: 60, set: 1 });
+        assert!(matches!(back, Back::Failed { .. }), "{back:?}");
     }
 }

@@ -1,0 +1,8 @@
+//! Start, restart, upgrade, end, and what goes wrong meanwhile.
+
+mod cleanup;
+mod layouts;
+mod migrate;
+mod restart;
+mod scene;
+mod signals;

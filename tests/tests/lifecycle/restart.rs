@@ -1,0 +1,72 @@
+//! An instance that ends and comes back, and one too many.
+
+use std::fs;
+
+use lb_tests::{Options, Shunt, check, shunt_program, tcp};
+
+use crate::scene::{Scene, WEB};
+
+#[test]
+fn services_are_served_while_the_instance_is_away_and_when_it_is_back() {
+    let mut scene = Scene::serving();
+    let dial = tcp(WEB).then(scene.node_port()).times(10);
+    for end in [Shunt::stop, Shunt::kill] {
+        scene.end(end);
+        check::answers(&scene.client, &dial);
+        check::answers(&scene.node, &dial);
+        check::answers(&scene.outside, &tcp(scene.node_port()).times(10));
+        scene.resume(&[]);
+        check::answers(&scene.client, &dial);
+    }
+    let shunt = scene.shunt.as_ref().expect("an instance");
+    shunt.remove("Pod", &["pod-a", "pod-b"]).unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(check::pods(&check::answers(&scene.client, &dial)), ["pod-c"]);
+}
+
+#[test]
+fn what_changed_while_the_instance_was_away_is_in_force_when_it_is_back() {
+    let mut scene = Scene::serving();
+    scene.end(Shunt::stop);
+    let world = scene.node.manifests().join("world.json");
+    let text = fs::read_to_string(&world).expect("the manifests");
+    assert!(text.contains("10.96.0.10"));
+    fs::write(&world, text.replace("10.96.0.10", "10.96.0.20")).expect("other manifests");
+    scene.resume(&[]);
+    check::dial(&scene.client, &tcp("10.96.0.20:80"));
+    check::refused(&scene.node, &tcp(WEB), "EHOSTUNREACH");
+}
+
+#[test]
+fn a_second_instance_is_refused_and_told_who_the_first_is() {
+    let scene = Scene::serving();
+    let first = scene.shunt.as_ref().expect("an instance").id();
+    let said = scene.refused(&[]);
+    for part in [
+        &format!("another instance holds the pins in {}", scene.pins().display()),
+        &format!("process {first} (`{} run --node-name", shunt_program().expect("it").display()),
+        ", since 20",
+        "stop it first, or choose another --pin-dir",
+    ] {
+        assert!(said.contains(part), "{said}");
+    }
+    check::dial(&scene.client, &tcp(WEB));
+    scene.shunt.as_ref().expect("an instance").apply(&[]).expect("it goes on");
+}
+
+#[test]
+fn who_is_refused_has_not_touched_what_the_first_was_about_to_make() {
+    let mut scene = Scene::serving();
+    scene.end(Shunt::kill);
+    let building = scene.pins().join("building");
+    let first = Shunt::begin(&scene.node, &crate::scene::options(&["--map-size", "SERVICES=100"]));
+    let first = first.unwrap_or_else(|error| panic!("{error:#}"));
+    while !building.exists() {}
+    let said = match Shunt::begin(&scene.node, &Options::default()) {
+        Ok(second) => second.wait_for_line(0, |line| line.contains("another instance")),
+        Err(error) => Err(error),
+    };
+    said.unwrap_or_else(|error| panic!("{error:#}"));
+    first.wait_until_complete().unwrap_or_else(|error| panic!("{error:#}"));
+    assert_eq!(scene.listed(""), ["v1"]);
+    check::dial(&scene.client, &tcp(WEB));
+}
