@@ -1,5 +1,7 @@
 //! Behaviour of [`parse`].
 
+use proptest::prelude::*;
+
 use super::*;
 
 /// As `kubeadm init` writes it into the ConfigMap kube-proxy.
@@ -209,5 +211,25 @@ fn every_field_is_there_once() {
     for field in FIELDS {
         assert_eq!(FIELDS.iter().filter(|other| other.path == field.path).count(), 1, "{}", field.path);
         assert!(!fields::is_above_a_field(field.path), "{}", field.path);
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_taken_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _any = parse(&String::from_utf8_lossy(&bytes));
+    }
+
+    #[test]
+    fn a_file_mangled_anywhere_is_taken_without_a_panic(
+        at in prop::collection::vec((any::<prop::sample::Index>(), any::<char>()), 1..8), cut: prop::sample::Index,
+    ) {
+        let mut text: Vec<char> = KUBEADM.chars().collect();
+        for (index, char) in at {
+            let at = index.index(text.len());
+            text[at] = char;
+        }
+        text.truncate(cut.index(text.len() + 1).max(100));
+        let _any = parse(&text.into_iter().collect::<String>());
     }
 }

@@ -4,6 +4,7 @@
 //! contradicts another, is an error. So a test that compares what came out with what should have come has
 //! checked every byte of it.
 
+pub mod capture;
 mod parts;
 mod read;
 mod sum;

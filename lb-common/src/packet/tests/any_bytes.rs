@@ -35,7 +35,7 @@ proptest! {
 type Step = fn(&mut Bytes<'_>, &Headers, &FlowKey) -> Option<()>;
 
 /// Everything that a program does to a packet, on bytes that may be anything: nothing panics.
-fn take_all(bytes: &[u8]) {
+pub(super) fn take_all(bytes: &[u8]) {
     let mut buffer = [bytes, &[0; 64]].concat();
     let Parsed::Ip(headers) = parse(&Bytes::new(&mut buffer, bytes.len())) else { return };
     assert!(L3 + headers.total <= bytes.len());

@@ -12,7 +12,7 @@ use super::{V4, V6, assert_checksums, frame, headers, ip, proto, tuples};
 use crate::{Addr, FlowKey, Proto};
 
 /// «Packet too big» from `src`, with the first `len` bytes of a packet.
-fn error(src: IpAddr, about: &[u8], len: usize) -> Vec<u8> {
+pub(super) fn error(src: IpAddr, about: &[u8], len: usize) -> Vec<u8> {
     let quoted = &about[L3..L3 + len];
     let ethernet = PacketBuilder::ethernet2([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
     let mut error = Vec::new();

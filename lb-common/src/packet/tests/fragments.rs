@@ -13,7 +13,7 @@ fn payload_at(v4: bool) -> usize {
 }
 
 /// A packet in fragments of `units` times eight bytes.
-fn fragments(whole: &[u8], units: usize) -> Vec<Vec<u8>> {
+pub(super) fn fragments(whole: &[u8], units: usize) -> Vec<Vec<u8>> {
     let v4 = whole[L3] >> 4 == 4;
     let payload = &whole[L3 + if v4 { 20 } else { 40 }..];
     let count = payload.len().div_ceil(units * 8);

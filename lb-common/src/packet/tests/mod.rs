@@ -2,6 +2,7 @@
 
 mod answers;
 mod any_bytes;
+mod corpus;
 mod errors;
 mod forms;
 mod fragments;

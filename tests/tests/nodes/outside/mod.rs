@@ -5,6 +5,7 @@ mod capture;
 mod flood;
 mod forward;
 mod hairpin;
+mod kinds;
 mod lifetime;
 mod refuse;
 mod status;
@@ -52,10 +53,24 @@ impl Edge {
 
     #[track_caller]
     pub(crate) fn with_options(options: Options, services: &[&dyn Manifest]) -> Self {
-        Self::try_start(options, services).unwrap_or_else(|error| panic!("{error:#}"))
+        Self::prepared(|_, _| Ok(()), options, services)
     }
 
-    fn try_start(mut options: Options, services: &[&dyn Manifest]) -> anyhow::Result<Self> {
+    /// The same, after something was done to both nodes, before there is an instance.
+    #[track_caller]
+    pub(crate) fn prepared(
+        prepare: impl Fn(&Node, &Node) -> anyhow::Result<()>,
+        options: Options,
+        services: &[&dyn Manifest],
+    ) -> Self {
+        Self::try_start(prepare, options, services).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn try_start(
+        prepare: impl Fn(&Node, &Node) -> anyhow::Result<()>,
+        mut options: Options,
+        services: &[&dyn Manifest],
+    ) -> anyhow::Result<Self> {
         let network = Network::create()?;
         let node = network.node("node-1")?;
         let other = network.node("node-2")?;
@@ -74,6 +89,7 @@ impl Edge {
         let pods = [&here, &there].map(|pod| pod.manifest().label("app", pod.name()));
         let mut manifests: Vec<&dyn Manifest> = pods.iter().map(|pod| pod as &dyn Manifest).collect();
         manifests.extend(services);
+        prepare(&node, &other)?;
         options.arguments.extend(["--log", "info,lb_userspace=debug"].map(Into::into));
         let shunt = Shunt::start(&node, &options, &manifests)?;
         anyhow::ensure!(!shunt.log().contains("ERROR"), "{}", shunt.log());
