@@ -28,4 +28,5 @@ pub use flows::{Alarm, Collected, Collector, Exhausted, FlowPair, FlowTables, fl
 pub use load::{Datapath, OBJECT, Options, load, program_names};
 pub use place::{Pins, cgroup2_root};
 pub use store::KernelStore;
+pub use sys::release_memory;
 pub use verify::{Verified, verify};

@@ -11,10 +11,11 @@ mod uid;
 mod world;
 
 pub use change::Change;
-pub use endpoint::{Endpoint, EndpointSlice, SlicePort};
+pub use endpoint::{Endpoint, EndpointSlice, Hints, SlicePort};
 pub use node::{DetectLocal, NodeFacts, NodePortAddresses, UnknownNodePortAddresses};
 pub use service::{
-    Family, Ingress, IngressMode, ObjectName, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy,
+    Family, Ingress, IngressMode, NameParts, ObjectName, Service, ServicePort, ServiceType, TargetPort,
+    TrafficPolicy,
 };
 pub use uid::{NotAUid, Uid};
 pub use world::{Affected, World};

@@ -71,7 +71,7 @@ impl State {
                         frontends: BTreeMap::new(),
                         ranges: BTreeSet::new(),
                     };
-                    state.groups.insert(key, group);
+                    state.groups.insert(key, Box::new(group));
                 }
                 // Given up by an earlier run that ended before the id was free again.
                 _ => state.service_ids.rest(id.number()),

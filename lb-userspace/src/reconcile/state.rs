@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{Backend, BackendId, Frontend, FrontendFlags, FrontendKey, Service, ServiceId, ServiceLabel};
 
+use super::claims::Claims;
 use super::contest::{Contest, Contests};
 use super::filter::Filter;
 use super::ids::{Ids, Run, Runs};
@@ -11,7 +12,6 @@ use super::packets::NodePath;
 use super::plan::Planned;
 use super::ranges::Ranges;
 use super::{Barrier, GoneBackend, Op, Range, Store, StoreError};
-use crate::compile::claims::Claim;
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
 
@@ -56,9 +56,9 @@ pub struct Outcome {
 /// Bookkeeping of the maps.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) groups: BTreeMap<ServiceKey, Group>,
+    pub(super) groups: BTreeMap<ServiceKey, Box<Group>>,
     /// Who wants each frontend.
-    pub(super) claims: BTreeMap<FrontendKey, BTreeMap<ServiceKey, Claim>>,
+    pub(super) claims: BTreeMap<FrontendKey, Claims>,
     pub(super) contests: Contests,
     /// Who has it.
     pub(super) installed: BTreeMap<FrontendKey, Frontend>,

@@ -20,6 +20,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::follow::News;
 use super::object::Kind;
 use super::remarks::Remarks;
+use super::shared::Shared;
 use super::shelf::{Shelf, Taken};
 use crate::model::{Change, ObjectName};
 use crate::notice::Notices;
@@ -60,6 +61,7 @@ type Translated<'a, T> = (Result<Translation<T>, Skipped>, &'a ObjectMeta);
 #[derive(Debug, Default)]
 pub(super) struct Picture {
     remarks: Remarks,
+    shared: Shared,
     services: Shelf,
     slices: Shelf,
     nodes: Shelf,
@@ -204,10 +206,11 @@ impl Picture {
 
     fn put_slice(&mut self, name: &ObjectName, slice: Option<&EndpointSlice>) {
         let slice = slice.map(|slice| (translate::endpoint_slice(slice), &slice.metadata));
+        let mut slice = self.told(EndpointSlice::KIND, name, slice);
+        let endpoints = slice.iter_mut().flat_map(|slice| &mut slice.endpoints);
+        endpoints.for_each(|endpoint| self.shared.share(endpoint));
         let gone = || Change::SliceGone(name.clone());
-        let change = self
-            .told(EndpointSlice::KIND, name, slice)
-            .map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
+        let change = slice.map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
         self.changes.insert(Subject::Slice(name.clone()), change);
     }
 
