@@ -9,8 +9,8 @@ use super::{Change, EndpointSlice, ObjectName, Service};
 /// All Services and EndpointSlices known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct World {
-    services: BTreeMap<ObjectName, Service>,
-    slices: BTreeMap<ObjectName, EndpointSlice>,
+    services: BTreeMap<ObjectName, Box<Service>>,
+    slices: BTreeMap<ObjectName, Box<EndpointSlice>>,
     /// Names of the slices of each Service, whether it exists or not.
     slices_of: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     zone: Option<String>,
@@ -35,10 +35,10 @@ impl World {
         match change {
             Change::Service(service) => {
                 let name = service.name.clone();
-                if self.services.get(&name) == Some(&*service) {
+                if self.services.get(&name) == Some(&service) {
                     return Affected::Nothing;
                 }
-                self.services.insert(name.clone(), *service);
+                self.services.insert(name.clone(), service);
                 Affected::Services(vec![name])
             }
             Change::ServiceGone(name) => match self.services.remove(&name) {
@@ -46,8 +46,8 @@ impl World {
                 None => Affected::Nothing,
             },
             Change::Slice(slice) => {
-                let (name, service) = (slice.name.clone(), slice.service_name());
-                let before = self.slices.insert(name.clone(), *slice);
+                let (name, service) = (slice.name.clone(), self.known(slice.service_name()));
+                let before = self.slices.insert(name.clone(), slice);
                 if before.as_ref() == self.slices.get(&name) {
                     return Affected::Nothing;
                 }
@@ -86,22 +86,28 @@ impl World {
 
     /// The Service of a name.
     pub fn service(&self, name: &ObjectName) -> Option<&Service> {
-        self.services.get(name)
+        self.services.get(name).map(Box::as_ref)
     }
 
     /// All Services, by name.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
-        self.services.values()
+        self.services.values().map(Box::as_ref)
     }
 
     /// The slices of a Service, by name.
     pub fn slices_of(&self, service: &ObjectName) -> Vec<&EndpointSlice> {
-        self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name)).collect()
+        self.slices_of
+            .get(service)
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.slices.get(name))
+            .map(Box::as_ref)
+            .collect()
     }
 
     /// All EndpointSlices, by name.
     pub fn slices(&self) -> impl Iterator<Item = &EndpointSlice> {
-        self.slices.values()
+        self.slices.values().map(Box::as_ref)
     }
 
     /// The zone of this node, where a source knows it.
@@ -117,6 +123,11 @@ impl World {
     /// Where pods of this node have their addresses from, as far as a source knows.
     pub fn pod_cidrs(&self) -> &[IpNet] {
         &self.pod_cidrs
+    }
+
+    /// The same name, as its Service has it where there is one: one text for both.
+    fn known(&self, name: ObjectName) -> ObjectName {
+        self.services.get_key_value(&name).map_or(name, |(known, _)| known.clone())
     }
 
     fn unlink(&mut self, service: &ObjectName, slice: &ObjectName) {

@@ -68,7 +68,7 @@ impl State {
                         label: *label,
                         backends,
                         lists,
-                        frontends: BTreeMap::new(),
+                        frontends: Box::default(),
                         ranges: BTreeSet::new(),
                     };
                     state.groups.insert(key, Box::new(group));

@@ -25,10 +25,18 @@ pub(super) struct Group {
     /// What stands in the slots of the cluster list and of the local list. After a crash that may be other
     /// than what the flags of the backends say.
     pub(super) lists: [Vec<BackendId>; 2],
-    /// What it wants; whether it has them is in `State::installed`.
-    pub(super) frontends: BTreeMap<FrontendKey, FrontendFlags>,
+    /// What it wants, in order; whether it has them is in `State::installed`.
+    pub(super) frontends: Box<[(FrontendKey, FrontendFlags)]>,
     /// Its source ranges.
     pub(super) ranges: BTreeSet<Range>,
+}
+
+impl Group {
+    /// The flags of a frontend that it wants.
+    pub(super) fn frontend(&self, key: &FrontendKey) -> Option<FrontendFlags> {
+        let place = self.frontends.binary_search_by_key(key, |(key, _)| *key).ok()?;
+        self.frontends.get(place).map(|(_, flags)| *flags)
+    }
 }
 
 /// Something that could not be put in force.

@@ -22,7 +22,7 @@ use super::object::Kind;
 use super::remarks::Remarks;
 use super::shared::Shared;
 use super::shelf::{Shelf, Taken};
-use crate::model::{Change, ObjectName};
+use crate::model::{self, Change, ObjectName};
 use crate::notice::Notices;
 use crate::source::translate::{self, Skipped, Translation};
 use crate::source::{ObjectRef, Problem, SourceEvent};
@@ -198,17 +198,20 @@ impl Picture {
     fn put_service(&mut self, name: &ObjectName, service: Option<&Service>) {
         let service = service.map(|service| (translate::service(service), &service.metadata));
         let gone = || Change::ServiceGone(name.clone());
-        let change = self
-            .told(Service::KIND, name, service)
-            .map_or_else(gone, |service| Change::Service(Box::new(service)));
+        // One text for the name, here and there.
+        let service = self.told(Service::KIND, name, service);
+        let service = service.map(|service| model::Service { name: name.clone(), ..service });
+        let change = service.map_or_else(gone, |service| Change::Service(Box::new(service)));
         self.changes.insert(Subject::Service(name.clone()), change);
     }
 
     fn put_slice(&mut self, name: &ObjectName, slice: Option<&EndpointSlice>) {
         let slice = slice.map(|slice| (translate::endpoint_slice(slice), &slice.metadata));
         let mut slice = self.told(EndpointSlice::KIND, name, slice);
-        let endpoints = slice.iter_mut().flat_map(|slice| &mut slice.endpoints);
-        endpoints.for_each(|endpoint| self.shared.share(endpoint));
+        if let Some(slice) = &mut slice {
+            slice.name = name.clone();
+            slice.endpoints.iter_mut().for_each(|endpoint| self.shared.share(endpoint));
+        }
         let gone = || Change::SliceGone(name.clone());
         let change = slice.map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
         self.changes.insert(Subject::Slice(name.clone()), change);
