@@ -94,6 +94,9 @@ pub(super) struct Args {
 /// With nothing to do for this long, the engine frees what was given up.
 const IDLE: Duration = Duration::from_millis(200);
 
+/// So many changes at once are a list.
+const LARGE: usize = 1000;
+
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
     args.config.tell()?;
@@ -260,6 +263,7 @@ async fn turn(
             let node = devices.hear(event);
             node.into_iter().flat_map(|node| engine.put_node(node)).for_each(|why| tell_refusal(&why));
         }
+        let is_large = matches!(&event, Event::Source(event) if event.changes.len() >= LARGE);
         let was_synced = engine.is_synced();
         publisher.begin(&event);
         let report = engine.handle(event);
@@ -274,6 +278,10 @@ async fn turn(
         }
         if engine.is_synced() && !was_synced {
             tracing::info!("datapath complete: all that is known is in force");
+        }
+        if is_large {
+            // A list is read and put in force with twice the memory that is kept of it.
+            drop(tokio::task::spawn_blocking(datapath::release_memory));
         }
     }
     tracing::info!("ending; Services go on being served as they are, `shunt cleanup` takes them out");

@@ -75,8 +75,9 @@ impl<'a> Candidate<'a> {
     /// One that is not terminating is never hidden by one that is; kube-proxy leaves the rest to the order
     /// in which slices happen to arrive, which a sync must not depend on (EPS-05).
     fn rank(&self) -> impl Ord + use<'a> {
-        let Endpoint { ready, serving, terminating, node, zone_hints, node_hints, pod, .. } = self.endpoint;
-        (*terminating, !ready, !serving, &self.slice.name, node, zone_hints, node_hints, pod)
+        let Endpoint { ready, serving, terminating, node, pod, .. } = self.endpoint;
+        let hints = (self.endpoint.zone_hints(), self.endpoint.node_hints());
+        (*terminating, !ready, !serving, &self.slice.name, node, hints, pod)
     }
 }
 

@@ -24,13 +24,11 @@ impl<'a> Reach<'a> {
             ready.clone().all(|endpoint| !hints(endpoint).is_empty())
                 && ready.clone().any(|endpoint| names(hints(endpoint), here))
         };
-        if hinted(|endpoint| &endpoint.node_hints, &node.name) {
+        if hinted(Endpoint::node_hints, &node.name) {
             return Self::Node(&node.name);
         }
         match node.zone.as_deref() {
-            Some(zone) if !zone.is_empty() && hinted(|endpoint| &endpoint.zone_hints, zone) => {
-                Self::Zone(zone)
-            }
+            Some(zone) if !zone.is_empty() && hinted(Endpoint::zone_hints, zone) => Self::Zone(zone),
             _ => Self::Anywhere,
         }
     }
@@ -38,8 +36,8 @@ impl<'a> Reach<'a> {
     /// Whether a ready endpoint is within it.
     pub(super) fn includes(self, endpoint: &Endpoint) -> bool {
         match self {
-            Self::Node(node) => names(&endpoint.node_hints, node),
-            Self::Zone(zone) => names(&endpoint.zone_hints, zone),
+            Self::Node(node) => names(endpoint.node_hints(), node),
+            Self::Zone(zone) => names(endpoint.zone_hints(), zone),
             Self::Anywhere => true,
         }
     }

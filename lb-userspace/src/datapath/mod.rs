@@ -40,4 +40,5 @@ pub use load::{Datapath, OBJECT, Options, Pending, load, program_names};
 pub use place::{Pins, cgroup2_root};
 pub use sizes::MapSize;
 pub use store::KernelStore;
+pub use sys::release_memory;
 pub use verify::{Verified, verify};

@@ -230,6 +230,15 @@ pub(super) fn lookup_batch<K: aya::Pod, V: aya::Pod>(
     }
 }
 
+/// Gives the machine back what was freed: malloc keeps it wherever something above it is in use still.
+pub fn release_memory() {
+    // SAFETY: no pointers; any thread may call it at any time (malloc_trim(3)).
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
 fn raw(fd: BorrowedFd<'_>) -> u32 {
     fd.as_raw_fd().cast_unsigned()
 }

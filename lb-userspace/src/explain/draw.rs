@@ -161,16 +161,14 @@ fn describe(
     answer: &Answer,
 ) -> String {
     let endpoint = target.selected.endpoint;
-    let mut text = endpoint.pod.clone().unwrap_or_else(|| "an endpoint without a pod's name".to_owned());
+    let mut text = endpoint.pod.as_deref().unwrap_or("an endpoint without a pod's name").to_owned();
     match endpoint.node.as_deref() {
         Some(node) if node == index.node.name => text += " on this node",
         Some(node) => text = format!("{text} on node {node}"),
         None => text += " on an unknown node",
     }
-    let name = endpoint.pod.as_ref().map(|pod| crate::model::ObjectName {
-        namespace: group.service.name.namespace.clone(),
-        name: pod.clone(),
-    });
+    let namespace = &group.service.name.namespace;
+    let name = endpoint.pod.as_deref().map(|pod| crate::model::ObjectName::new(namespace, pod));
     if let Some(ports) = name.and_then(|name| pods.get(&name)) {
         let number = target.key.port.number();
         let declared =

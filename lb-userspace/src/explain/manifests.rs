@@ -59,7 +59,7 @@ impl Manifests {
                 return;
             }
             Manifest::Node(node) => {
-                self.nodes.insert(id.name.name, *node);
+                self.nodes.insert(id.name.name.clone(), *node);
                 return;
             }
         };

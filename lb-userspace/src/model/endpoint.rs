@@ -1,9 +1,10 @@
 //! EndpointSlices.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use lb_common::Proto;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Family, ObjectName};
 
@@ -30,14 +31,42 @@ pub struct Endpoint {
     pub serving: bool,
     /// `conditions.terminating`, false where absent (EPS-03).
     pub terminating: bool,
-    /// `nodeName`
-    pub node: Option<String>,
-    /// `hints.forZones[].name`
-    pub zone_hints: Vec<String>,
-    /// `hints.forNodes[].name`
-    pub node_hints: Vec<String>,
+    /// `nodeName`; one text may stand for all endpoints of a node.
+    #[serde(with = "shared_text")]
+    pub node: Option<Arc<str>>,
+    /// `hints`; `None` where there are none. Likewise.
+    #[serde(with = "shared_hints")]
+    pub hints: Option<Arc<Hints>>,
     /// `targetRef.name` where that is a Pod, for people.
-    pub pod: Option<String>,
+    pub pod: Option<Box<str>>,
+}
+
+/// `hints` of an endpoint: whom it is meant for (TOPO-01).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub struct Hints {
+    /// `forZones[].name`
+    pub zones: Vec<String>,
+    /// `forNodes[].name`
+    pub nodes: Vec<String>,
+}
+
+impl Hints {
+    /// As an endpoint has them: `None` where there are none.
+    pub fn shared(self) -> Option<Arc<Self>> {
+        (!self.zones.is_empty() || !self.nodes.is_empty()).then(|| Arc::new(self))
+    }
+}
+
+impl Endpoint {
+    /// `hints.forZones[].name`
+    pub fn zone_hints(&self) -> &[String] {
+        self.hints.as_deref().map(|hints| hints.zones.as_slice()).unwrap_or_default()
+    }
+
+    /// `hints.forNodes[].name`
+    pub fn node_hints(&self) -> &[String] {
+        self.hints.as_deref().map(|hints| hints.nodes.as_slice()).unwrap_or_default()
+    }
 }
 
 /// An EndpointSlice of one address family that belongs to a Service.
@@ -59,5 +88,41 @@ impl EndpointSlice {
     /// The Service whose endpoints these are.
     pub fn service_name(&self) -> ObjectName {
         ObjectName::new(self.name.namespace.clone(), self.service.clone())
+    }
+}
+
+/// A shared text in JSON is a text.
+mod shared_text {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        text: &Option<Arc<str>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        text.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<str>>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Into::into))
+    }
+}
+
+/// Shared hints in JSON are hints.
+mod shared_hints {
+    use super::*;
+
+    pub(super) fn serialize<S: Serializer>(
+        hints: &Option<Arc<Hints>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        hints.as_deref().serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<Hints>>, D::Error> {
+        Ok(Option::<Hints>::deserialize(deserializer)?.map(Arc::new))
     }
 }

@@ -13,10 +13,11 @@ mod world;
 
 pub use address::why_not_dialled;
 pub use change::Change;
-pub use endpoint::{Endpoint, EndpointSlice, SlicePort};
+pub use endpoint::{Endpoint, EndpointSlice, Hints, SlicePort};
 pub use node::{DetectLocal, NodeFacts, NodeObject, NodePortAddresses, UnknownNodePortAddresses};
 pub use service::{
-    Family, Ingress, IngressMode, ObjectName, Service, ServicePort, ServiceType, TargetPort, TrafficPolicy,
+    Family, Ingress, IngressMode, NameParts, ObjectName, Service, ServicePort, ServiceType, TargetPort,
+    TrafficPolicy,
 };
 pub use uid::{NotAUid, Uid};
 pub use world::{Affected, World};

@@ -2,17 +2,23 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 use lb_common::Proto;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Uid;
 
-/// `metadata.namespace` and `metadata.name`
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ObjectName {
+/// `metadata.namespace` and `metadata.name`. A clone is the same text: there are many of each.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectName(Arc<NameParts>);
+
+/// Both halves of an [`ObjectName`].
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct NameParts {
     /// `metadata.namespace`
     pub namespace: String,
     /// `metadata.name`
@@ -22,7 +28,27 @@ pub struct ObjectName {
 impl ObjectName {
     /// From both halves.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self(Arc::new(NameParts { namespace: namespace.into(), name: name.into() }))
+    }
+}
+
+impl Deref for ObjectName {
+    type Target = NameParts;
+
+    fn deref(&self) -> &NameParts {
+        &self.0
+    }
+}
+
+impl Serialize for ObjectName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        NameParts::deserialize(deserializer).map(|parts| Self(Arc::new(parts)))
     }
 }
 

@@ -7,8 +7,8 @@ use super::{Change, EndpointSlice, NodeObject, ObjectName, Service};
 /// All Services and EndpointSlices known.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct World {
-    services: BTreeMap<ObjectName, Service>,
-    slices: BTreeMap<ObjectName, EndpointSlice>,
+    services: BTreeMap<ObjectName, Box<Service>>,
+    slices: BTreeMap<ObjectName, Box<EndpointSlice>>,
     /// Names of the slices of each Service, whether it exists or not.
     slices_of: BTreeMap<ObjectName, BTreeSet<ObjectName>>,
     node: Option<NodeObject>,
@@ -31,10 +31,10 @@ impl World {
         match change {
             Change::Service(service) => {
                 let name = service.name.clone();
-                if self.services.get(&name) == Some(&*service) {
+                if self.services.get(&name) == Some(&service) {
                     return Affected::Nothing;
                 }
-                self.services.insert(name.clone(), *service);
+                self.services.insert(name.clone(), service);
                 Affected::Services(vec![name])
             }
             Change::ServiceGone(name) => match self.services.remove(&name) {
@@ -42,8 +42,8 @@ impl World {
                 None => Affected::Nothing,
             },
             Change::Slice(slice) => {
-                let (name, service) = (slice.name.clone(), slice.service_name());
-                let before = self.slices.insert(name.clone(), *slice);
+                let (name, service) = (slice.name.clone(), self.known(slice.service_name()));
+                let before = self.slices.insert(name.clone(), slice);
                 if before.as_ref() == self.slices.get(&name) {
                     return Affected::Nothing;
                 }
@@ -74,27 +74,38 @@ impl World {
 
     /// The Service of a name.
     pub fn service(&self, name: &ObjectName) -> Option<&Service> {
-        self.services.get(name)
+        self.services.get(name).map(Box::as_ref)
     }
 
     /// All Services, by name.
     pub fn services(&self) -> impl Iterator<Item = &Service> {
-        self.services.values()
+        self.services.values().map(Box::as_ref)
     }
 
     /// The slices of a Service, by name.
     pub fn slices_of(&self, service: &ObjectName) -> Vec<&EndpointSlice> {
-        self.slices_of.get(service).into_iter().flatten().filter_map(|name| self.slices.get(name)).collect()
+        self.slices_of
+            .get(service)
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.slices.get(name))
+            .map(Box::as_ref)
+            .collect()
     }
 
     /// All EndpointSlices, by name.
     pub fn slices(&self) -> impl Iterator<Item = &EndpointSlice> {
-        self.slices.values()
+        self.slices.values().map(Box::as_ref)
     }
 
     /// What the Node object of this node says; `None` where no source has seen it.
     pub fn node(&self) -> Option<&NodeObject> {
         self.node.as_ref()
+    }
+
+    /// The same name, as its Service has it where there is one: one text for both.
+    fn known(&self, name: ObjectName) -> ObjectName {
+        self.services.get_key_value(&name).map_or(name, |(known, _)| known.clone())
     }
 
     fn unlink(&mut self, service: &ObjectName, slice: &ObjectName) {

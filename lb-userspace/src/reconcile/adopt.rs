@@ -68,10 +68,10 @@ impl State {
                         label: *label,
                         backends,
                         lists,
-                        frontends: BTreeMap::new(),
+                        frontends: Box::default(),
                         ranges: BTreeSet::new(),
                     };
-                    state.groups.insert(key, group);
+                    state.groups.insert(key, Box::new(group));
                 }
                 // Given up by an earlier run that ended before the id was free again.
                 _ => state.service_ids.rest(id.number()),

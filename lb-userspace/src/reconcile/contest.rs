@@ -5,6 +5,7 @@ use std::fmt;
 
 use lb_common::{FrontendKey, FrontendKind};
 
+use super::claims::Claims;
 use crate::compile::claims::{Claim, winner};
 use crate::tables::ServiceKey;
 
@@ -21,12 +22,12 @@ pub struct Contest {
 
 impl Contest {
     /// Among these claims to `frontend`; `None` where all are of one Service, or guards, which are shared.
-    fn among(frontend: FrontendKey, claims: &BTreeMap<ServiceKey, Claim>) -> Option<Self> {
+    fn among(frontend: FrontendKey, claims: &Claims) -> Option<Self> {
         let is_guard =
             |claim: &&Claim| matches!(claim.kind, FrontendKind::AddressGuard | FrontendKind::PortGuard);
-        let owner = winner(claims.values()).filter(|claim| !is_guard(claim))?;
+        let owner = winner(claims.iter()).filter(|claim| !is_guard(claim))?;
         let in_vain =
-            claims.values().filter(|claim| !is_guard(claim) && claim.key.service != owner.key.service);
+            claims.iter().filter(|claim| !is_guard(claim) && claim.key.service != owner.key.service);
         let others: BTreeSet<ServiceKey> = in_vain.map(|claim| claim.key.clone()).collect();
         (!others.is_empty()).then(|| Self { frontend, owner: owner.key.clone(), others })
     }
@@ -52,7 +53,7 @@ pub(super) struct Contests {
 
 impl Contests {
     /// The claims to a frontend are these now.
-    pub(super) fn look(&mut self, frontend: FrontendKey, claims: Option<&BTreeMap<ServiceKey, Claim>>) {
+    pub(super) fn look(&mut self, frontend: FrontendKey, claims: Option<&Claims>) {
         let Some(contest) = claims.and_then(|claims| Contest::among(frontend, claims)) else {
             self.known.remove(&frontend);
             return;

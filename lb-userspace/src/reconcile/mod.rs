@@ -12,6 +12,7 @@
 
 mod adopt;
 mod build;
+mod claims;
 mod contest;
 mod filter;
 mod ids;

@@ -67,7 +67,7 @@ impl State {
         touched: &mut BTreeSet<FrontendKey>,
     ) -> Result<(), &'static str> {
         let old = self.groups.remove(&table.key);
-        let built = self.build(table, old.as_ref(), phases);
+        let built = self.build(table, old.as_deref(), phases);
         let Ok(group) = built else {
             if let Some(old) = old {
                 self.groups.insert(table.key.clone(), old);
@@ -82,8 +82,8 @@ impl State {
         }
         let before = old.as_ref().map(|old| &old.ranges);
         self.ranges.change(before.unwrap_or(&BTreeSet::new()), &group.ranges);
-        self.claim(table, old.as_ref(), touched);
-        self.groups.insert(table.key.clone(), group);
+        self.claim(table, old.as_deref(), touched);
+        self.groups.insert(table.key.clone(), Box::new(group));
         Ok(())
     }
 
@@ -134,7 +134,7 @@ impl State {
             label: label(table),
             backends,
             lists,
-            frontends: table.frontends.clone(),
+            frontends: table.frontends.iter().map(|(key, flags)| (*key, *flags)).collect(),
             ranges: ranges(table, id),
         };
         write_build(&group, old, &mut phases.build);
@@ -230,7 +230,7 @@ impl State {
         let Some(group) = self.groups.remove(key) else {
             return;
         };
-        for frontend in group.frontends.keys() {
+        for (frontend, _) in &group.frontends {
             self.unclaim(key, frontend);
             touched.insert(*frontend);
         }
@@ -247,7 +247,7 @@ impl State {
     }
 
     fn claim(&mut self, table: &ServiceTable, old: Option<&Group>, touched: &mut BTreeSet<FrontendKey>) {
-        for frontend in old.into_iter().flat_map(|old| old.frontends.keys()) {
+        for (frontend, _) in old.into_iter().flat_map(|old| &old.frontends) {
             if !table.frontends.contains_key(frontend) {
                 self.unclaim(&table.key, frontend);
                 touched.insert(*frontend);
@@ -259,8 +259,8 @@ impl State {
             if claims.is_empty() {
                 self.filter.own_frontend(frontend);
             }
-            let known = claims.insert(table.key.clone(), claim.clone());
-            let same_flags = old.and_then(|old| old.frontends.get(frontend)) == Some(flags);
+            let known = claims.put(claim.clone());
+            let same_flags = old.and_then(|old| old.frontend(frontend)) == Some(*flags);
             if known != Some(claim) || !same_flags {
                 touched.insert(*frontend);
             }
@@ -283,9 +283,9 @@ impl State {
         for key in touched {
             let claims = self.claims.get(key);
             self.contests.look(*key, claims);
-            let wanted = claims.and_then(|claims| winner(claims.values())).and_then(|claim| {
+            let wanted = claims.and_then(|claims| winner(claims.iter())).and_then(|claim| {
                 let group = self.groups.get(&claim.key)?;
-                Some(Frontend::new(group.id, *group.frontends.get(key)?))
+                Some(Frontend::new(group.id, group.frontend(key)?))
             });
             match (wanted, self.installed.get(key)) {
                 (Some(wanted), Some(installed)) if wanted == *installed => {}

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use lb_common::{Backend, BackendId, Frontend, FrontendFlags, FrontendKey, Service, ServiceId, ServiceLabel};
 
+use super::claims::Claims;
 use super::contest::{Contest, Contests};
 use super::filter::Filter;
 use super::ids::{Ids, Run, Runs};
@@ -11,7 +12,6 @@ use super::packets::NodePath;
 use super::plan::Planned;
 use super::ranges::Ranges;
 use super::{Barrier, GoneBackend, Op, Range, Store, StoreError};
-use crate::compile::claims::Claim;
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
 
@@ -25,10 +25,18 @@ pub(super) struct Group {
     /// What stands in the slots of the cluster list and of the local list. After a crash that may be other
     /// than what the flags of the backends say.
     pub(super) lists: [Vec<BackendId>; 2],
-    /// What it wants; whether it has them is in `State::installed`.
-    pub(super) frontends: BTreeMap<FrontendKey, FrontendFlags>,
+    /// What it wants, in order; whether it has them is in `State::installed`.
+    pub(super) frontends: Box<[(FrontendKey, FrontendFlags)]>,
     /// Its source ranges.
     pub(super) ranges: BTreeSet<Range>,
+}
+
+impl Group {
+    /// The flags of a frontend that it wants.
+    pub(super) fn frontend(&self, key: &FrontendKey) -> Option<FrontendFlags> {
+        let place = self.frontends.binary_search_by_key(key, |(key, _)| *key).ok()?;
+        self.frontends.get(place).map(|(_, flags)| *flags)
+    }
 }
 
 /// Something that could not be put in force.
@@ -56,9 +64,9 @@ pub struct Outcome {
 /// Bookkeeping of the maps.
 #[derive(Debug)]
 pub(super) struct State {
-    pub(super) groups: BTreeMap<ServiceKey, Group>,
+    pub(super) groups: BTreeMap<ServiceKey, Box<Group>>,
     /// Who wants each frontend.
-    pub(super) claims: BTreeMap<FrontendKey, BTreeMap<ServiceKey, Claim>>,
+    pub(super) claims: BTreeMap<FrontendKey, Claims>,
     pub(super) contests: Contests,
     /// Who has it.
     pub(super) installed: BTreeMap<FrontendKey, Frontend>,

@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::process::ProcessFigures;
 use crate::engine::{Event, Report};
 use crate::model::{Change, World};
 use crate::notice::Fates;
@@ -55,13 +56,15 @@ pub mod names {
         ("shunt_health_check_node_ports", "Health-check node ports, by whether they listen");
     pub(in super::super) const EVENTS: Named =
         ("shunt_events", "Events on objects of the cluster, by what became of them");
+    pub(in super::super) const MEMORY: Named = ("process_resident_memory_bytes", "Memory that is resident");
+    pub(in super::super) const PROCESSOR: Named = ("process_cpu_seconds", "Processor time that was used");
     pub(in super::super) const DATAPATH: Named =
         ("shunt_datapath", "What the programs did since the maps were made, by what became of it");
     pub(in super::super) const MAP_ENTRIES: Named = ("shunt_map_entries", "Entries of a map");
     pub(in super::super) const MAP_CAPACITY: Named = ("shunt_map_capacity", "Entries of a map at most");
 
     /// All of them.
-    pub const ALL: [Named; 18] = [
+    pub const ALL: [Named; 20] = [
         DURATION,
         LAST,
         LAST_QUEUED,
@@ -77,6 +80,8 @@ pub mod names {
         PROBLEMS,
         CHECK_PORTS,
         EVENTS,
+        MEMORY,
+        PROCESSOR,
         DATAPATH,
         MAP_ENTRIES,
         MAP_CAPACITY,
@@ -137,6 +142,7 @@ impl Metrics {
             check_ports: registered(&mut registry, names::CHECK_PORTS),
             registry: Arc::default(),
         };
+        registry.register_collector(Box::new(ProcessFigures));
         registry.register_collector(Box::new(kernel));
         metrics.registry = Arc::new(registry);
         metrics

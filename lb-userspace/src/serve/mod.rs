@@ -12,6 +12,7 @@ mod http;
 mod kernel;
 mod listen;
 mod metrics;
+mod process;
 mod published;
 
 use std::io;

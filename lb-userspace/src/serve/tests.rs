@@ -224,13 +224,16 @@ fn the_page_has_every_metric_with_its_type_and_no_other() {
     assert_eq!(told.len(), names::ALL.len());
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/health-and-metrics.md");
     let page = fs::read_to_string(page).expect("the page");
+    let prefixes = ["kubeproxy_", "process_", "shunt_"];
     let rows = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `"))
-        .filter(|row| row.starts_with("kubeproxy_") || row.starts_with("shunt_"));
+        .filter(|row| prefixes.iter().any(|prefix| row.starts_with(prefix)));
     let rows: BTreeSet<String> =
         rows.map(|row| format!("`{}", row.split(" | ").take(2).collect::<Vec<_>>().join(" | "))).collect();
     assert_eq!(rows, told);
+    assert!(value(&text, "process_resident_memory_bytes ") > 1e6, "{text}");
+    assert!(value(&text, "process_cpu_seconds_total ") > 0.0, "{text}");
 }
 
 #[test]

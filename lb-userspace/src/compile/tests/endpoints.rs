@@ -89,7 +89,7 @@ fn backends_are_in_order_of_address_and_port_eps_06() {
 
 #[test]
 fn without_a_ready_endpoint_the_terminating_ones_that_serve_are_used_wherever_they_are_eps_07() {
-    let hinted = Endpoint { zone_hints: vec!["b".into()], ..remote("10.244.2.12") };
+    let hinted = Endpoint { hints: zones(&["b"]), ..remote("10.244.2.12") };
     let table = of(vec![
         terminating(remote("10.244.2.11")),
         terminating(hinted),
@@ -149,7 +149,7 @@ fn an_endpoint_published_before_it_is_ready_or_while_it_ends_is_usable_eps_14() 
 #[test]
 fn slices_of_another_service_or_namespace_have_no_part_eps_00() {
     let mut elsewhere = slice(vec![local("10.244.1.11")]);
-    elsewhere.name.namespace = "other".into();
+    elsewhere.name = crate::model::ObjectName::new("other", &elsewhere.name.name);
     let mut of_another = slice(vec![local("10.244.1.12")]);
     of_another.service = "api".into();
     let table = only(&service(), &[&elsewhere, &of_another], &node());

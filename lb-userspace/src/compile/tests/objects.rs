@@ -1,12 +1,14 @@
 //! Objects to start a test from: each test changes the one field that it is about.
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use lb_common::{Addr, FrontendFlags, FrontendKey, Port, Proto};
 
 use crate::compile::compile;
 use crate::model::{
-    DetectLocal, Endpoint, EndpointSlice, Family, Ingress, IngressMode, NodeFacts, ObjectName, Service,
-    ServicePort, ServiceType, SlicePort, TargetPort, TrafficPolicy,
+    DetectLocal, Endpoint, EndpointSlice, Family, Hints, Ingress, IngressMode, NodeFacts, ObjectName,
+    Service, ServicePort, ServiceType, SlicePort, TargetPort, TrafficPolicy,
 };
 use crate::tables::{BackendState, ServiceTable};
 
@@ -19,6 +21,12 @@ pub(crate) fn ip(text: &str) -> std::net::IpAddr {
 
 pub(crate) fn net(text: &str) -> IpNet {
     text.parse().unwrap()
+}
+
+/// Hints for these zones.
+pub(crate) fn zones(names: &[&str]) -> Option<Arc<Hints>> {
+    let zones = names.iter().map(|name| (*name).to_owned()).collect();
+    Hints { zones, nodes: vec![] }.shared()
 }
 
 /// `default/web`: ClusterIP, one port without a name, 8080 to 80, TCP.
@@ -76,8 +84,7 @@ pub(crate) fn remote(address: &str) -> Endpoint {
         serving: true,
         terminating: false,
         node: Some("n2".into()),
-        zone_hints: vec![],
-        node_hints: vec![],
+        hints: None,
         pod: None,
     }
 }

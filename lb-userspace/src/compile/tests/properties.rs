@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::objects::{ip, net, only, slice};
 use crate::compile::compile;
 use crate::model::{
-    DetectLocal, Endpoint, EndpointSlice, Family, Ingress, IngressMode, NodeFacts, NodePortAddresses,
+    DetectLocal, Endpoint, EndpointSlice, Family, Hints, Ingress, IngressMode, NodeFacts, NodePortAddresses,
     ObjectName, Service, ServicePort, ServiceType, SlicePort, TargetPort, TrafficPolicy,
 };
 
@@ -51,9 +51,8 @@ fn endpoint() -> impl Strategy<Value = Endpoint> {
             ready,
             serving,
             terminating,
-            node,
-            zone_hints,
-            node_hints,
+            node: node.map(Into::into),
+            hints: Hints { zones: zone_hints, nodes: node_hints }.shared(),
             pod: None,
         },
     )

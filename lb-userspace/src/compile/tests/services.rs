@@ -36,7 +36,7 @@ fn endpoints_are_found_by_port_name_and_protocol_and_keep_their_own_numbers_svc_
     service.ports[0].target_port = TargetPort::Number(1234);
     let named = |name: &str, protocol, port| SlicePort { name: name.into(), protocol, port };
     let mut old = slice(vec![local("10.244.1.11")]);
-    old.name.name = "web-old".into();
+    old.name = crate::model::ObjectName::new("default", "web-old");
     old.ports = vec![named("http", Proto::TCP, 8080), named("admin", Proto::TCP, 9000)];
     let mut new = slice(vec![remote("10.244.2.11")]);
     new.ports = vec![named("http", Proto::TCP, 8081), named("http", Proto::UDP, 8082)];

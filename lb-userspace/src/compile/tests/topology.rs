@@ -1,12 +1,12 @@
 //! How far the cluster list goes.
 
 use super::objects::*;
-use crate::model::{Endpoint, NodeFacts};
+use crate::model::{Endpoint, Hints, NodeFacts};
 use crate::tables::ServiceTable;
 
 fn hinted(endpoint: Endpoint, nodes: &[&str], zones: &[&str]) -> Endpoint {
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    Endpoint { node_hints: owned(nodes), zone_hints: owned(zones), ..endpoint }
+    Endpoint { hints: Hints { nodes: owned(nodes), zones: owned(zones) }.shared(), ..endpoint }
 }
 
 fn of(endpoints: Vec<Endpoint>, node: &NodeFacts) -> ServiceTable {

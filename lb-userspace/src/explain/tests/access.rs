@@ -68,7 +68,7 @@ fn a_balancer_that_is_a_proxy_gets_its_packets_lb_02() {
 fn rivals(created: [Option<i64>; 2]) -> World {
     let mut first = Service { created: created[0], external_ips: vec![ip("198.51.100.80")], ..service() };
     first.cluster_ips = vec![ip("172.20.0.11")];
-    first.name.name = "api".into();
+    first.name = crate::model::ObjectName::new("default", "api");
     let second = Service { created: created[1], external_ips: vec![ip("198.51.100.80")], ..service() };
     world(vec![first, second], vec![slice(both())])
 }
@@ -90,12 +90,12 @@ fn of_two_services_at_one_address_the_older_answers_svc_14() {
 #[test]
 fn an_external_address_of_the_node_beats_a_node_port_while_it_has_endpoints_ext_02() {
     let mut external = Service { external_ips: vec![ip(NODE)], ..service() };
-    external.name.name = "api".into();
+    external.name = crate::model::ObjectName::new("default", "api");
     external.cluster_ips = vec![ip("172.20.0.11")];
     external.ports[0].port = 31111;
     let mut of_api = slice(vec![local("10.244.1.12")]);
     of_api.service = "api".into();
-    of_api.name.name = "api-abc".into();
+    of_api.name = crate::model::ObjectName::new("default", "api-abc");
     let mut world = world(vec![external, node_port_service()], vec![of_api.clone(), slice(both())]);
     check(&world, &node(), CLIENT, "192.168.0.2:31111", "DNAT 10.244.1.12:80 EPS-07");
     of_api.endpoints.clear();

@@ -90,7 +90,7 @@ fn endpoints(
     }
     // The best first: not terminating, ready, serving; then by anything, as long as it is the same each time.
     all.sort_by_key(|(slice, _, _, one)| {
-        let data = (one.node.clone(), one.zone_hints.clone(), one.node_hints.clone());
+        let data = (one.node.clone(), one.zone_hints().to_vec(), one.node_hints().to_vec());
         (one.terminating, !one.ready, !one.serving, slice.clone(), data)
     });
     let mut seen = BTreeSet::new();
@@ -104,7 +104,7 @@ type Listed = Vec<(String, Endpoint)>;
 
 /// The cluster list and the local list (EPS-07, EPS-08, TOPO-*).
 fn lists(all: &Listed, node: &NodeFacts) -> (Listed, Listed) {
-    let is_local = |one: &Endpoint| one.node.as_ref() == Some(&node.name);
+    let is_local = |one: &Endpoint| one.node.as_deref() == Some(node.name.as_str());
     let only = |keep: &dyn Fn(&Endpoint) -> bool| -> Listed {
         all.iter().filter(|(_, one)| keep(one)).cloned().collect()
     };
@@ -112,13 +112,14 @@ fn lists(all: &Listed, node: &NodeFacts) -> (Listed, Listed) {
     let ready = only(&|one| one.ready);
     let zone = node.zone.clone().unwrap_or_default();
     let every = |hinted: &dyn Fn(&Endpoint) -> bool| ready.iter().all(|(_, one)| hinted(one));
-    let near: Listed = ready.iter().filter(|(_, one)| one.node_hints.contains(&node.name)).cloned().collect();
-    let nearby: Listed = ready.iter().filter(|(_, one)| one.zone_hints.contains(&zone)).cloned().collect();
+    let near: Listed =
+        ready.iter().filter(|(_, one)| one.node_hints().contains(&node.name)).cloned().collect();
+    let nearby: Listed = ready.iter().filter(|(_, one)| one.zone_hints().contains(&zone)).cloned().collect();
     let cluster = if ready.is_empty() {
         only(&ending)
-    } else if every(&|one| !one.node_hints.is_empty()) && !near.is_empty() {
+    } else if every(&|one| !one.node_hints().is_empty()) && !near.is_empty() {
         near
-    } else if every(&|one| !one.zone_hints.is_empty()) && !zone.is_empty() && !nearby.is_empty() {
+    } else if every(&|one| !one.zone_hints().is_empty()) && !zone.is_empty() && !nearby.is_empty() {
         nearby
     } else {
         ready
@@ -207,7 +208,7 @@ fn tell(world: &World, node: &NodeFacts, question: &Question) -> Told {
         return nothing(if cluster.is_empty() { Verdict::Reject } else { Verdict::Drop });
     }
     let masqueraded = list.iter().filter(|(_, one)| {
-        let on_node = one.node.as_ref() == Some(&node.name);
+        let on_node = one.node.as_deref() == Some(node.name.as_str());
         (on_node && one.address == src) || (masquerade && (node.masquerade_always || !on_node))
     });
     let sorted = |texts: Vec<String>| texts.into_iter().collect::<BTreeSet<_>>().into_iter().collect();

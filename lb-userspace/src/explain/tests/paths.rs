@@ -183,8 +183,8 @@ fn a_deleted_service_is_not_found_svc_09() {
 
 #[test]
 fn the_list_is_named_by_what_narrowed_it_topo_03_topo_05() {
-    let near = Endpoint { zone_hints: vec!["a".into()], ..remote("10.244.2.11") };
-    let far = Endpoint { zone_hints: vec!["b".into()], ..remote("10.244.3.11") };
+    let near = Endpoint { hints: zones(&["a"]), ..remote("10.244.2.11") };
+    let far = Endpoint { hints: zones(&["b"]), ..remote("10.244.3.11") };
     let service = Service { external_policy: TrafficPolicy::Local, ..node_port_service() };
     let world = served(service, vec![near, far]);
     check(&world, &node(), POD, CLUSTER, "DNAT 10.244.2.11:80 TOPO-03");
@@ -203,7 +203,7 @@ fn endpoints_are_sorted_as_text_eps_06() {
 fn both_families_are_answered_alike_svc_07() {
     let service = Service { cluster_ips: vec![ip(CLUSTER_IP), ip(CLUSTER_IP6)], ..node_port_service() };
     let mut v6 = slice(vec![local("fd00:10:244:1::11")]);
-    v6.name.name = "web-v6".into();
+    v6.name = crate::model::ObjectName::new("default", "web-v6");
     let world = world(vec![service], vec![slice(both()), v6]);
     let expected = "DNAT [fd00:10:244:1::11]:80 EPS-07";
     check(&world, &node(), "fd00:10:244:1::5", "[fd00:172:20::10]:8080", expected);

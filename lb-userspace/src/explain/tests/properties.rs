@@ -20,7 +20,7 @@ pub(super) fn any_world() -> impl Strategy<Value = World> {
         });
         let slices = slices.into_iter().enumerate().map(|(index, mut slice)| {
             slice.service = name(index % 4);
-            slice.name.name = format!("slice-{index}");
+            slice.name = crate::model::ObjectName::new("default", format!("slice-{index}"));
             slice
         });
         world(services.collect(), slices.collect())

@@ -71,7 +71,7 @@ fn an_address_counts_once_however_many_ports_and_slices_have_it_hcn_04() {
     service.ports = vec![port("a", Proto::TCP, 80), port("b", Proto::TCP, 81)];
     let of_port = |name: &str, endpoints: Vec<Endpoint>| {
         let mut slice = slice(endpoints);
-        slice.name.name = format!("web-{name}");
+        slice.name = crate::model::ObjectName::new("default", format!("web-{name}"));
         slice.ports[0].name = name.to_owned();
         slice
     };

@@ -23,6 +23,7 @@ mod object;
 mod picture;
 mod remarks;
 mod servers;
+mod shared;
 mod shelf;
 mod watch;
 

@@ -21,8 +21,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::follow::News;
 use super::object::Kind;
 use super::remarks::Remarks;
+use super::shared::Shared;
 use super::shelf::{Shelf, Taken};
-use crate::model::{Change, NodeObject, ObjectName};
+use crate::model::{self, Change, NodeObject, ObjectName};
 use crate::notice::Notices;
 use crate::source::translate::{self, Skipped, Translation};
 use crate::source::{ObjectRef, Problem, SourceEvent};
@@ -59,6 +60,7 @@ type Translated<'a, T> = (Result<Translation<T>, Skipped>, &'a ObjectMeta);
 #[derive(Debug, Default)]
 pub(super) struct Picture {
     remarks: Remarks,
+    shared: Shared,
     services: Shelf,
     slices: Shelf,
     nodes: Shelf,
@@ -196,9 +198,10 @@ impl Picture {
     fn put_service(&mut self, name: &ObjectName, service: Option<&Service>) {
         let service = service.map(|service| (translate::service(service), &service.metadata));
         let gone = || Change::ServiceGone(name.clone());
-        let change = self
-            .told(Service::KIND, name, service)
-            .map_or_else(gone, |service| Change::Service(Box::new(service)));
+        // One text for the name, here and there.
+        let service = self.told(Service::KIND, name, service);
+        let service = service.map(|service| model::Service { name: name.clone(), ..service });
+        let change = service.map_or_else(gone, |service| Change::Service(Box::new(service)));
         self.changes.insert(Subject::Service(name.clone()), change);
     }
 
@@ -212,10 +215,13 @@ impl Picture {
             None => _ = self.triggers.remove(name),
         }
         let slice = slice.map(|slice| (translate::endpoint_slice(slice), &slice.metadata));
+        let mut slice = self.told(EndpointSlice::KIND, name, slice);
+        if let Some(slice) = &mut slice {
+            slice.name = name.clone();
+            slice.endpoints.iter_mut().for_each(|endpoint| self.shared.share(endpoint));
+        }
         let gone = || Change::SliceGone(name.clone());
-        let change = self
-            .told(EndpointSlice::KIND, name, slice)
-            .map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
+        let change = slice.map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
         self.changes.insert(Subject::Slice(name.clone()), change);
     }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::discovery::v1 as api;
 use lb_common::Proto;
 
 use super::{HEADLESS, Notes, SERVICE_NAME, Skipped, Translation, has_label, label, name, parse_address};
-use crate::model::{Endpoint, EndpointSlice, Family, SlicePort, why_not_dialled};
+use crate::model::{Endpoint, EndpointSlice, Family, Hints, SlicePort, why_not_dialled};
 
 /// A slice as the model has it (EPS-00 to EPS-04).
 ///
@@ -79,7 +79,6 @@ fn endpoints(object: &api::EndpointSlice, family: Family, notes: &mut Notes) -> 
 
 fn endpoint(from: &api::Endpoint, address: IpAddr) -> Endpoint {
     let conditions = from.conditions.as_ref();
-    let hints = from.hints.as_ref();
     let pod = from.target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"));
     Endpoint {
         address,
@@ -87,14 +86,16 @@ fn endpoint(from: &api::Endpoint, address: IpAddr) -> Endpoint {
         ready: conditions.and_then(|conditions| conditions.ready).unwrap_or(true),
         serving: conditions.and_then(|conditions| conditions.serving).unwrap_or(true),
         terminating: conditions.and_then(|conditions| conditions.terminating).unwrap_or(false),
-        node: from.node_name.clone(),
-        zone_hints: hints
-            .and_then(|hints| hints.for_zones.as_ref())
-            .map_or_else(Vec::new, |zones| zones.iter().map(|zone| zone.name.clone()).collect()),
-        node_hints: hints
-            .and_then(|hints| hints.for_nodes.as_ref())
-            .map_or_else(Vec::new, |nodes| nodes.iter().map(|node| node.name.clone()).collect()),
-        pod: pod.and_then(|pod| pod.name.clone()),
+        node: from.node_name.as_deref().map(Into::into),
+        hints: from.hints.as_ref().and_then(|from| hints(from).shared()),
+        pod: pod.and_then(|pod| pod.name.as_deref()).map(Into::into),
+    }
+}
+
+fn hints(from: &api::EndpointHints) -> Hints {
+    Hints {
+        zones: from.for_zones.iter().flatten().map(|zone| zone.name.clone()).collect(),
+        nodes: from.for_nodes.iter().flatten().map(|node| node.name.clone()).collect(),
     }
 }
 

@@ -62,7 +62,7 @@ fn every_example_finds_the_three_pods_at_its_target_port() {
     assert!(dir.endpoints("acme-api").is_empty());
     let pods: Vec<_> =
         dir.slices("nginx")[0].endpoints.iter().map(|from| (from.pod.clone(), from.node.clone())).collect();
-    let pod = |name: &str| (Some(name.to_owned()), Some("demo".to_owned()));
+    let pod = |name: &str| (Some(name.into()), Some("demo".into()));
     assert_eq!(pods, [pod("pod-a"), pod("pod-b"), pod("pod-c")]);
 }
 

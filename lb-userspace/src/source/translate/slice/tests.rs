@@ -104,10 +104,7 @@ fn eps_04_an_endpoint_carries_its_node_hints_and_pod_and_nothing_else() {
     let slice = endpoint_slice(&object).unwrap().value;
     let [first, second] = &slice.endpoints[..] else { panic!("two endpoints: {slice:?}") };
     assert_eq!(first.node.as_deref(), Some("demo"));
-    assert_eq!(
-        (&first.zone_hints[..], &first.node_hints[..]),
-        (&["a".to_owned()][..], &["demo".to_owned()][..])
-    );
+    assert_eq!((first.zone_hints(), first.node_hints()), (&["a".to_owned()][..], &["demo".to_owned()][..]));
     assert_eq!(first.pod.as_deref(), Some("pod-a"));
     assert_eq!((second.node.as_deref(), second.pod.as_deref()), (None, None));
 }
