@@ -92,6 +92,8 @@ pub(super) struct Args {
 
 /// With nothing to do for this long, the engine frees what was given up.
 const IDLE: Duration = Duration::from_millis(200);
+/// How often it is looked whether pins and the cgroup are still there.
+const LOOK: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
@@ -116,7 +118,7 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
         discard_state: args.discard_state,
         state_file: source.state_file().and_then(|file| std::path::absolute(file).ok()),
     };
-    let Datapath { store, maps, devices: hooks, adopted_maps, lock, pending } = datapath::load(&options)?;
+    let Datapath { store, maps, devices: hooks, adopted_maps, keeper, pending } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,
         source = source.name(),
@@ -143,7 +145,7 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
     let takes_pod_cidrs = args.pods.is_of_node();
     let mut devices =
-        Devices { hooks, pending, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
+        Devices { hooks, keeper, pending, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
     if takes_service_cidrs {
         devices.path.service_cidrs = vec![];
     }
@@ -164,8 +166,6 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
         Inputs { links, node: node_events, events, flows, terminator, publisher, source, control, stop };
     let result = turn(engine, devices, inputs).await;
     drop(node_sender);
-    // Until here a second instance on these pins is refused.
-    drop(lock);
     result
 }
 
@@ -198,7 +198,7 @@ async fn turn(
     let Inputs { mut links, mut node, mut events, mut flows, terminator, publisher, mut control, .. } =
         inputs;
     let Inputs { mut source, mut stop, .. } = inputs;
-    let mut next_round = Instant::now();
+    let (mut next_round, mut next_look, mut seen) = (Instant::now(), Instant::now() + LOOK, String::new());
     let mut problems = BTreeSet::new();
     let mut settling = JoinSet::new();
     loop {
@@ -225,6 +225,11 @@ async fn turn(
             }
             () = sleep_until(next_round), if !flows.is_busy() => {
                 flows.ask(engine.idle_bits());
+                continue;
+            }
+            () = sleep_until(next_look) => {
+                devices.look(&mut seen);
+                next_look = Instant::now() + LOOK;
                 continue;
             }
             Some(asked) = async { control.as_mut()?.asked().await }, if control.is_some() => {
