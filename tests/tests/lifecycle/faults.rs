@@ -69,6 +69,7 @@ fn pins_that_are_removed_or_unmounted_while_it_runs_are_there_again_and_all_is_s
     assert_eq!(scene.listed("v1"), ["links", "maps"]);
     let bpffs = scene.pins().parent().expect("a parent").display().to_string();
     let seen = scene.instance().lines_so_far();
+    assert!(!Command::new("umount").arg(&bpffs).status().expect("umount").success(), "it is in use");
     run("umount", &["-l", &bpffs]);
     scene.hears(seen, "pins were gone, and are there again");
     assert_eq!(scene.listed("v1"), ["links", "maps"]);
@@ -94,6 +95,22 @@ fn without_a_bpffs_one_is_mounted_at_the_start() {
     scene.serves();
     scene.end(Shunt::stop);
     run("umount", &[&scene.pins().display().to_string()]);
+}
+
+#[test]
+fn where_no_bpffs_can_be_mounted_the_start_is_refused_with_what_to_do() {
+    let scene = Scene::serving();
+    let program = lb_tests::shunt_program().expect("it").display().to_string();
+    let cgroup = scene.client.place().cgroup().display().to_string();
+    let manifests = scene.node.manifests().display().to_string();
+    let arguments = ["run", "--pin-dir", "/proc/shunt", "--cgroup", &cgroup, "--manifests", &manifests];
+    let said = scene.node.place().run(&program, &arguments).expect_err("no place for pins");
+    let said = format!("{said:#}");
+    assert!(
+        said.contains("no bpffs for pins at /proc/shunt") && said.contains("mount -t bpf bpf DIR"),
+        "{said}"
+    );
+    scene.serves();
 }
 
 #[test]
