@@ -55,6 +55,10 @@ pub struct Options {
     pub find_addresses: bool,
     /// A command that runs it, with its arguments; by itself where there is none.
     pub under: Vec<OsString>,
+    /// The cgroup whose processes are served; the node's where there is none.
+    pub cgroup: Option<PathBuf>,
+    /// Its state file; the node's where there is none.
+    pub state_file: Option<PathBuf>,
     /// Further arguments of `shunt run`.
     pub arguments: Vec<OsString>,
 }
@@ -103,7 +107,8 @@ impl Shunt {
     pub fn begin(node: &Node, options: &Options) -> Result<Self> {
         let objects = Objects::read(&node.manifests())?;
         let mut command = run(node, options)?;
-        command.arg("--manifests").arg(node.manifests()).arg("--state-file").arg(node.state_file());
+        command.arg("--manifests").arg(node.manifests()).arg("--state-file");
+        command.arg(options.state_file.clone().unwrap_or_else(|| node.state_file()));
         Self::spawn(node, objects, &mut command)
     }
 
@@ -224,7 +229,8 @@ fn run(node: &Node, options: &Options) -> Result<Command> {
     let words: Vec<OsString> = options.under.iter().cloned().chain([shunt_program()?.into()]).collect();
     let mut command = node.place().command(&words[0])?;
     command.args(&words[1..]).arg("run").args(["--node-name", node.place().name()]);
-    command.arg("--cgroup").arg(node.cgroup()).arg("--pin-dir").arg(node.pin_dir());
+    let cgroup = options.cgroup.as_deref().unwrap_or_else(|| node.cgroup());
+    command.arg("--cgroup").arg(cgroup).arg("--pin-dir").arg(node.pin_dir());
     if !options.find_addresses {
         for ip in node.addresses().into_iter().chain(node.gateway_addresses()) {
             command.arg("--node-ip").arg(ip.to_string());

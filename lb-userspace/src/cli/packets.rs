@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use lb_common::{PortRange, RangeSet};
 
 use super::{Allocation, pods};
-use crate::datapath::{self, DeviceHooks, DeviceStatus, Pending};
+use crate::datapath::{self, DeviceHooks, DeviceStatus, Found, Keeper, Pending};
 use crate::model::NodePortAddresses;
 use crate::node::devices::{DevicePattern, DeviceRules};
 use crate::node::links::Link;
@@ -97,6 +97,7 @@ impl PacketPath {
 #[derive(Debug)]
 pub(super) struct Devices {
     pub(super) hooks: DeviceHooks,
+    pub(super) keeper: Keeper,
     /// Programs of another layout serve: ours are attached when all is known.
     pub(super) pending: Option<Pending>,
     pub(super) rules: DeviceRules,
@@ -131,6 +132,7 @@ impl Devices {
                 Ok(changed) => changed.iter().for_each(tell),
                 Err(error) => tracing::error!("devices are not followed: {:#}", anyhow::Error::from(error)),
             }
+            self.keeper.refresh();
         }
         path(&self.path, links, &devices, local_ports())
     }
@@ -143,8 +145,34 @@ impl Devices {
         {
             let changed = pending.activate(&mut self.hooks, &self.rules.choose(links));
             changed.context("cannot take over from the programs that serve")?.iter().for_each(tell);
+            self.keeper.refresh();
         }
         Ok(())
+    }
+
+    /// Looks whether pins and the cgroup are there, puts right what is not, and says it where `said` is not that.
+    pub(super) fn look(&mut self, said: &mut String) {
+        if self.pending.is_some() {
+            return;
+        }
+        let now = match self.keeper.look(&mut self.hooks) {
+            Ok(None) => String::new(),
+            Ok(Some(Found::PinnedAgain(count))) => {
+                return tracing::error!("{count} pins were gone, and are there again");
+            }
+            Ok(Some(Found::CgroupBack)) => {
+                said.clear();
+                return tracing::info!("the cgroup is back: its sockets are served again");
+            }
+            Ok(Some(Found::NoCgroup)) => {
+                "the cgroup is gone: no socket is served until it is back".to_owned()
+            }
+            Err(error) => format!("not as it was left, and not put right: {:#}", anyhow::Error::from(error)),
+        };
+        if now != *said && !now.is_empty() {
+            tracing::error!("{now}");
+        }
+        *said = now;
     }
 
     /// Takes in what a source says of networks, and returns what the packet path is to know of the node then:

@@ -93,6 +93,8 @@ pub(super) struct Args {
 
 /// With nothing to do for this long, the engine frees what was given up.
 const IDLE: Duration = Duration::from_millis(200);
+/// How often it is looked whether pins and the cgroup are still there.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// So many changes at once are a list.
 const LARGE: usize = 1000;
@@ -120,7 +122,7 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
         discard_state: args.discard_state,
         state_file: source.state_file().and_then(|file| std::path::absolute(file).ok()),
     };
-    let Datapath { store, maps, devices: hooks, adopted_maps, lock, pending } = datapath::load(&options)?;
+    let Datapath { store, maps, devices: hooks, adopted_maps, keeper, pending } = datapath::load(&options)?;
     tracing::info!(
         node = node_name,
         source = source.name(),
@@ -149,7 +151,7 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
     let takes_pod_cidrs = args.pods.is_of_node();
     let mut devices =
-        Devices { hooks, pending, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
+        Devices { hooks, keeper, pending, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
     devices.begin_with(|set| engine.networks(set));
     let terminator = args.node.terminator(&options.cgroup, &maps)?;
     let flows = FlowTables::open(&maps)?;
@@ -184,8 +186,6 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
         error = args.config.changed() => Err(error),
     };
     drop(node_sender);
-    // Until here a second instance on these pins is refused.
-    drop(lock);
     result
 }
 
@@ -218,7 +218,7 @@ async fn turn(
 ) -> anyhow::Result<ExitCode> {
     let Inputs { mut links, mut node, mut events, mut flows, .. } = inputs;
     let Inputs { terminator, mut publisher, mut control, mut source, mut owners, mut stop, .. } = inputs;
-    let mut next_round = Instant::now();
+    let (mut next_round, mut next_look, mut seen) = (Instant::now(), Instant::now() + LOOK, String::new());
     let mut problems = BTreeSet::new();
     let mut settling = JoinSet::new();
     loop {
@@ -245,6 +245,11 @@ async fn turn(
             }
             () = sleep_until(next_round), if !flows.is_busy() => {
                 flows.ask(engine.idle_bits());
+                continue;
+            }
+            () = sleep_until(next_look) => {
+                devices.look(&mut seen);
+                next_look = Instant::now() + LOOK;
                 continue;
             }
             Some(asked) = async { control.as_mut()?.asked().await }, if control.is_some() => {

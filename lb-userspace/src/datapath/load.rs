@@ -13,7 +13,9 @@ use super::attach::{self, HOOKS};
 use super::layout::{Layout, Record, layout};
 use super::migrate::{self, Migration, Start};
 use super::store::{LABELS, LABELS_SHAPE};
-use super::{DatapathError, DeviceHooks, DeviceStatus, KernelStore, MapSize, Pins, devices, place, sys};
+use super::{
+    DatapathError, DeviceHooks, DeviceStatus, Keeper, KernelStore, MapSize, Pins, devices, place, sys,
+};
 use crate::node::devices::Device;
 
 /// The programs, as `cargo xtask build` made them. Empty where this was built without.
@@ -47,8 +49,8 @@ pub struct Datapath {
     pub devices: DeviceHooks,
     /// How many maps held state of an earlier run.
     pub adopted_maps: usize,
-    /// Held for as long as this instance lives: a second one on the same pins is refused.
-    pub lock: File,
+    /// Keeps it there for as long as this instance lives, and a second one on the same pins out.
+    pub keeper: Keeper,
     /// Where pins of another layout are taken over: what is left to do when all maps are filled.
     pub pending: Option<Pending>,
 }
@@ -77,7 +79,7 @@ impl Pending {
         migration.commit()?;
         // Devices first: it is their tables that old programs fill while they are copied.
         let changed = hooks.apply(devices)?;
-        attach_all(hooks.ebpf_mut(), &cgroup, &pins)?;
+        attach_sockets(hooks.ebpf_mut(), &cgroup, &pins)?;
         let late = migration.finish()?;
         hooks.remove_other_links(HOOKS.map(|(name, _)| name))?;
         tracing::info!(late, "the programs of this version serve");
@@ -110,12 +112,14 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     let Loaded { mut ebpf, maps, adopted_maps, migration } = loaded;
     let store = KernelStore::open(&maps)?;
     if migration.is_none() {
-        attach_all(&mut ebpf, &cgroup, &pins)?;
+        attach_sockets(&mut ebpf, &cgroup, &pins)?;
         migrate::remove_others(&pins)?;
     }
     let devices = DeviceHooks::new(ebpf, &maps, &pins, options.no_tcx)?;
+    let keeper = Keeper::new(&pins, &options.cgroup, &cgroup, lock)
+        .map_err(|source| DatapathError::Cgroup { path: options.cgroup.clone(), source })?;
     let pending = migration.map(|migration| Pending { cgroup, pins, migration });
-    Ok(Datapath { store, maps, devices, adopted_maps, lock, pending })
+    Ok(Datapath { store, maps, devices, adopted_maps, keeper, pending })
 }
 
 /// Programs in the kernel, attached nowhere, and their maps.
@@ -173,7 +177,7 @@ fn load_object(pins: &Pins, layout: &Layout, options: &Options) -> Result<Ebpf, 
     Ok(ebpf)
 }
 
-fn attach_all(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), DatapathError> {
+pub(super) fn attach_sockets(ebpf: &mut Ebpf, cgroup: &File, pins: &Pins) -> Result<(), DatapathError> {
     for (name, attach_type) in HOOKS {
         attach::attach(name, attach_type, program(ebpf, name)?, cgroup, pins)?;
     }

@@ -1,6 +1,7 @@
 //! Start, restart, upgrade, end, and what goes wrong meanwhile.
 
 mod cleanup;
+mod faults;
 mod layouts;
 mod migrate;
 mod restart;

@@ -20,6 +20,8 @@ const RATE: &str = "3M";
 /// A node, with an instance on it or without. Its fields are dropped in this order.
 pub(crate) struct Scene {
     pub(crate) shunt: Option<Shunt>,
+    /// The state file of the next instance, in place of the node's.
+    pub(crate) state_file: Option<PathBuf>,
     _servers: Vec<Process>,
     pub(crate) pods: Vec<Pod>,
     /// A pod that serves nothing.
@@ -74,7 +76,16 @@ impl Scene {
         }
         let client = node.pod("client")?;
         let outside = network.outside("outside")?;
-        Ok(Self { shunt: None, _servers: servers, pods, client, outside, node, _network: network })
+        Ok(Self {
+            shunt: None,
+            state_file: None,
+            _servers: servers,
+            pods,
+            client,
+            outside,
+            node,
+            _network: network,
+        })
     }
 
     /// Ends the instance.
@@ -86,7 +97,8 @@ impl Scene {
     /// Starts one, and waits until all is in force.
     #[track_caller]
     pub(crate) fn resume(&mut self, arguments: &[&str]) {
-        let shunt = Shunt::resume(&self.node, &options(arguments));
+        let options = Options { state_file: self.state_file.clone(), ..options(arguments) };
+        let shunt = Shunt::resume(&self.node, &options);
         self.shunt = Some(shunt.unwrap_or_else(|error| panic!("{error:#}")));
     }
 

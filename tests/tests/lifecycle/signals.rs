@@ -9,7 +9,7 @@ use crate::scene::{Scene, options};
 const SERVICES: u16 = 3000;
 
 /// Services, each with the three pods behind it.
-fn many() -> Vec<Service> {
+pub(crate) fn many() -> Vec<Service> {
     let address = |number: u16| format!("10.97.{}.{}", number / 250, 1 + number % 250);
     let many = (0..SERVICES).map(|number| {
         service(&format!("web-{number}")).selecting("app", "web").port(80).cluster_ip(&address(number))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -104,13 +105,26 @@ fn try_write(path: &Path, contents: &Contents) -> io::Result<()> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    serde_json::to_writer_pretty(&mut file, contents)?;
-    file.write_all(b"\n")?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".draft");
+    let draft = dir.join(name);
+    let written = write_whole(&draft, contents).and_then(|()| fs::rename(&draft, path));
+    if let Err(error) = written {
+        // Where the disk is full it would take what room there is; where it can't be removed it never was.
+        let _removed = fs::remove_file(&draft);
+        return Err(error);
+    }
     // The rename itself is only on the disk when the directory is.
     File::open(dir)?.sync_all()
+}
+
+fn write_whole(path: &Path, contents: &Contents) -> io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut text = serde_json::to_vec_pretty(contents)?;
+    text.push(b'\n');
+    file.write_all(&text)?;
+    file.sync_all()
 }
 
 #[cfg(test)]
@@ -159,6 +173,19 @@ mod tests {
             assert!(error.contains(expected), "{error}");
             assert!(error.contains("state.json"), "{error}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_said_in_the_same_words_each_time_and_leaves_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        fs::create_dir_all(path.join("in the way")).unwrap();
+        let said = [(); 2].map(|()| {
+            let error = write(&path, &ledger()).unwrap_err();
+            format!("{error}: {}", std::error::Error::source(&error).unwrap())
+        });
+        assert_eq!(said[0], said[1]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]
