@@ -55,6 +55,8 @@ pub struct Options {
     pub find_addresses: bool,
     /// A command that runs it, with its arguments; by itself where there is none.
     pub under: Vec<OsString>,
+    /// The file for what it allocates, where it is not the node's.
+    pub state_file: Option<PathBuf>,
     /// Further arguments of `shunt run`.
     pub arguments: Vec<OsString>,
 }
@@ -89,12 +91,18 @@ impl Shunt {
     /// Starts an instance for whatever is in the node's directory of manifests; what another instance was
     /// told to apply is there still.
     pub fn resume(node: &Node, options: &Options) -> Result<Self> {
-        let objects = Objects::read(&node.manifests())?;
-        let mut command = run(node, options)?;
-        command.arg("--manifests").arg(node.manifests()).arg("--state-file").arg(node.state_file());
-        let shunt = Self::spawn(node, objects, &mut command)?;
+        let shunt = Self::launch(node, options)?;
         shunt.wait_until_complete()?;
         Ok(shunt)
+    }
+
+    /// The same, without waiting for anything.
+    pub fn launch(node: &Node, options: &Options) -> Result<Self> {
+        let objects = Objects::read(&node.manifests())?;
+        let mut command = run(node, options)?;
+        let state_file = options.state_file.clone().unwrap_or_else(|| node.state_file());
+        command.arg("--manifests").arg(node.manifests()).arg("--state-file").arg(state_file);
+        Self::spawn(node, objects, &mut command)
     }
 
     /// Starts an instance for a cluster with these API servers; does not wait for anything. What a cluster has
@@ -118,6 +126,11 @@ impl Shunt {
     /// Waits until all that is known is in force.
     pub fn wait_until_complete(&self) -> Result<()> {
         self.process.wait_for_line(0, PATIENCE, |line| line.contains(COMPLETE)).map(drop)
+    }
+
+    /// Whether it has said so by now.
+    pub fn is_complete(&self) -> bool {
+        self.process.log().contains(COMPLETE)
     }
 
     /// Its process id, or that of what becomes it.

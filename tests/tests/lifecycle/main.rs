@@ -1,0 +1,3 @@
+//! Restart, upgrade, faults.
+
+mod kills;
