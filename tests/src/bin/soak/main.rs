@@ -30,6 +30,9 @@ struct Cli {
     /// What chance begins with [default: another one each time]
     #[arg(long)]
     seed: Option<u64>,
+    /// Neither kills nor faults: what is lost is not lost by them
+    #[arg(long)]
+    calm: bool,
     /// How it is told
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -93,6 +96,10 @@ fn main() -> Result<ExitCode> {
         let load = Load::begin(&stage, DOWNLOAD)?;
         let round = Instant::now();
         while round.elapsed() + DOWNLOAD < ROUND {
+            if cli.calm {
+                std::thread::sleep(CHURN);
+                continue;
+            }
             step(&stage, &disk, &mut keeper, &mut random, &mut tally)?;
         }
         keeper.wait()?;
