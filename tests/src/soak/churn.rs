@@ -187,7 +187,11 @@ impl Shared {
             thread::sleep(pause.mul_f64(random.f64()));
             self.write()?;
             // Nobody waits for this one where the instance is away: it is in force when it is back.
-            while !self.ended.load(Ordering::Relaxed) && !self.look(frontends, LOOK)? {}
+            while !self.ended.load(Ordering::Relaxed) {
+                if self.look(frontends, LOOK)? {
+                    break;
+                }
+            }
         }
         Ok(())
     }
