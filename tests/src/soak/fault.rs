@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -138,14 +139,17 @@ fn disk_full(stage: &Stage, keeper: &Keeper<'_>, disk: &Disk) -> Result<()> {
 
 /// A Service in a file of its own, whose address is to be allocated; gone when dropped.
 struct Extra {
-    name: &'static str,
+    name: String,
     file: PathBuf,
 }
 
 impl Extra {
-    fn apply(stage: &Stage, name: &'static str) -> Result<Self> {
+    /// One of a name that there never was: numbers of a Service that went are kept for it for a while.
+    fn apply(stage: &Stage, kind: &str) -> Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("{kind}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let file = stage.node.manifests().join(format!("{name}.json"));
-        fs::write(&file, service(name).port(80).to_value().to_string())?;
+        fs::write(&file, service(&name).port(80).to_value().to_string())?;
         Ok(Self { name, file })
     }
 
