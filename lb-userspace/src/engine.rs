@@ -25,6 +25,8 @@ pub enum Event {
     Addresses(Vec<IpAddr>),
     /// The barrier of [`Engine::begin_settling`] has returned.
     Settled,
+    /// What could not be put in force is to be tried again: see [`Engine::is_behind`].
+    Retry,
 }
 
 /// What became of an event.
@@ -100,6 +102,16 @@ impl<S: Store> Engine<S> {
         !self.settling && self.reconciler.has_resting()
     }
 
+    /// Whether something that is known could not be put in force: send [`Event::Retry`] in a while.
+    pub fn is_behind(&self) -> bool {
+        self.reconciler.is_behind()
+    }
+
+    /// Whether a write has failed, so that no change can be put in force before it succeeds.
+    pub fn is_stalled(&self) -> bool {
+        self.reconciler.is_stalled()
+    }
+
     /// Begins to free what was given up. Call the barrier on a thread that may wait, then send
     /// [`Event::Settled`].
     pub fn begin_settling(&mut self) -> Barrier {
@@ -152,13 +164,16 @@ impl<S: Store> Engine<S> {
             Event::Settled => {
                 self.settling = false;
                 self.reconciler.end_settling();
-                Scope::default()
+                // There may be room now.
+                if self.is_behind() { Scope::Refused } else { Scope::default() }
             }
+            Event::Retry => Scope::Refused,
         };
-        if !self.synced {
+        if !self.synced && !matches!(affected, Scope::Refused) {
             return None;
         }
         let (services, outcome) = match affected {
+            Scope::Refused => (0, self.reconciler.retry()),
             Scope::Services(names) if names.is_empty() => return None,
             Scope::Services(names) => self.put_services(names),
             Scope::Everything => self.put_everything(),
@@ -200,17 +215,8 @@ impl<S: Store> Engine<S> {
     }
 
     fn put_services(&mut self, names: BTreeSet<ObjectName>) -> (usize, Outcome) {
-        let mut all = Outcome::default();
-        for name in &names {
-            let tables = self.compile(name);
-            let outcome = self.reconciler.replace(name, tables);
-            all.writes += outcome.writes;
-            all.gone.extend(outcome.gone);
-            all.contests.extend(outcome.contests);
-            // What waits for room is told by each replacement: the last one knows all.
-            all.refusals = outcome.refusals;
-        }
-        (names.len(), all)
+        let tables = names.iter().flat_map(|name| self.compile(name)).collect();
+        (names.len(), self.reconciler.replace_several(&names, tables))
     }
 
     fn put_everything(&mut self) -> (usize, Outcome) {
@@ -231,6 +237,8 @@ impl<S: Store> Engine<S> {
 enum Scope {
     Services(BTreeSet<ObjectName>),
     Everything,
+    /// Nothing, but what could not be put in force is tried again.
+    Refused,
 }
 
 impl Default for Scope {
@@ -242,7 +250,7 @@ impl Default for Scope {
 impl Scope {
     fn add(&mut self, affected: Affected) {
         match (self, affected) {
-            (_, Affected::Nothing) | (Self::Everything, _) => {}
+            (_, Affected::Nothing) | (Self::Everything | Self::Refused, _) => {}
             (Self::Services(names), Affected::Services(more)) => names.extend(more),
             (scope, Affected::Everything) => *scope = Self::Everything,
         }

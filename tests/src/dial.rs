@@ -92,6 +92,12 @@ impl Dial {
         self.with(&format!("--timeout-ms={}", timeout.as_millis()))
     }
 
+    /// Each of the clients that dial without end waits so long after a dial.
+    #[must_use]
+    pub fn pausing(self, pause: Duration) -> Self {
+        self.with(&format!("--pause-ms={}", pause.as_millis()))
+    }
+
     /// Dials from there, and gives what became of each dial.
     pub fn from(&self, place: &impl Inside) -> Result<Vec<Attempt>> {
         output_of(&mut self.command(place, "dial")?)?.lines().map(parse).collect()

@@ -26,6 +26,7 @@ pub mod programs;
 mod serve;
 mod shunt;
 mod slice;
+pub mod soak;
 mod sweep;
 pub mod wire;
 

@@ -1,6 +1,7 @@
 //! Child processes whose output is kept.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -131,10 +132,14 @@ impl Process {
         self.wait(GRACE)?.with_context(|| format!("{} does not end by SIGTERM", self.name))
     }
 
-    /// Sends SIGKILL and waits until it has ended.
+    /// Sends SIGKILL and waits until it has ended; one that had ended by itself is an error.
     pub fn kill(mut self) -> Result<()> {
         self.child.kill().with_context(|| format!("kill {}", self.name))?;
-        self.child.wait().map(drop).with_context(|| format!("wait for {}", self.name))
+        let status = self.child.wait().with_context(|| format!("wait for {}", self.name))?;
+        if status.signal() != Some(Signal::SIGKILL as i32) {
+            bail!("{} had ended before it was killed: {status}; it said:\n{}", self.name, self.log());
+        }
+        Ok(())
     }
 
     /// Waits until it has ended by itself.

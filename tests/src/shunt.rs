@@ -135,6 +135,11 @@ impl Shunt {
         self.process.wait_for_line(0, PATIENCE, |line| line.contains(COMPLETE)).map(drop)
     }
 
+    /// Whether it has said so by now.
+    pub fn is_complete(&self) -> bool {
+        self.process.log().contains(COMPLETE)
+    }
+
     /// Its process id, or that of what becomes it.
     pub fn id(&self) -> u32 {
         self.process.id()

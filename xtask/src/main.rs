@@ -15,6 +15,7 @@ mod linker;
 mod packages;
 mod run;
 mod setup;
+mod soak;
 mod test;
 mod toolchain;
 mod workspace;
@@ -45,6 +46,8 @@ enum Task {
     Test(test::Options),
     /// Run the demo; or, with arguments after `--`, `shunt run` on this machine
     Run(run::Options),
+    /// Churn, load, kills and faults for some minutes, and what was lost by them
+    Soak(soak::Options),
     /// `test` with nothing skipped, then `check`
     Ci,
 }
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Some(Task::Check) => check::run(),
         Some(Task::Test(options)) => test::run(&options),
         Some(Task::Run(options)) => run::run(&options),
+        Some(Task::Soak(options)) => soak::run(&options),
         Some(Task::Ci) => ci::run(),
     };
     match result {

@@ -9,6 +9,7 @@ mod logging;
 mod node;
 mod packets;
 mod pods;
+mod retry;
 mod run;
 mod serve;
 mod services;

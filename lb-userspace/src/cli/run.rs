@@ -17,6 +17,7 @@ use super::logging::Logging;
 use super::node::NodeOptions;
 use super::packets::{Devices, PacketPath};
 use super::pods::PodNetworks;
+use super::retry::Retry;
 use super::serve::ServeOptions;
 use super::source::SourceArgs;
 use super::{Allocation, PinDir, stop, takeover};
@@ -27,7 +28,7 @@ use crate::model::NodeFacts;
 use crate::node;
 use crate::node::links::Link;
 use crate::notice::{Fates, Notice, Reason, Telling};
-use crate::reconcile::{Reconciler, Refusal};
+use crate::reconcile::Reconciler;
 use crate::serve::{Owners, Publisher};
 use crate::source::{Problem, SourceEvent};
 use crate::terminate::Terminator;
@@ -221,6 +222,7 @@ async fn turn(
     let (mut next_round, mut next_look, mut seen) = (Instant::now(), Instant::now() + LOOK, String::new());
     let mut problems = BTreeSet::new();
     let mut settling = JoinSet::new();
+    let mut retry = Retry::default();
     loop {
         let event = tokio::select! {
             biased;
@@ -230,7 +232,8 @@ async fn turn(
                 break;
             }
             Some(links) = links.recv() => {
-                engine.put_node(devices.follow(links)).iter().for_each(tell_refusal);
+                retry.tell(&engine.put_node(devices.follow(links)));
+                retry.look(&engine);
                 if engine.is_synced() {
                     devices.take_over()?;
                 }
@@ -258,6 +261,7 @@ async fn turn(
                 continue;
             }
             Some(_) = settling.join_next() => Event::Settled,
+            () = sleep_until(retry.at()), if engine.is_behind() => Event::Retry,
             () = sleep(IDLE), if engine.wants_settling() => {
                 settling.spawn_blocking(engine.begin_settling());
                 continue;
@@ -266,18 +270,21 @@ async fn turn(
         if let Event::Source(event) = &event {
             tell_problems(&mut problems, &event.problems);
             let node = devices.hear(event);
-            node.into_iter().flat_map(|node| engine.put_node(node)).for_each(|why| tell_refusal(&why));
+            retry.tell(&node.into_iter().flat_map(|node| engine.put_node(node)).collect::<Vec<_>>());
         }
         let is_large = matches!(&event, Event::Source(event) if event.changes.len() >= LARGE);
         let was_synced = engine.is_synced();
         publisher.begin(&event);
+        let is_retry = matches!(event, Event::Settled | Event::Retry);
         let report = engine.handle(event);
         publisher.end(&engine, report.as_ref());
         if let Some(report) = report {
             terminator.tell(&report.gone);
             owners.tell(&report, engine.world());
-            tell(&report);
+            retry.tell(&report.refusals);
+            tell(&report, is_retry);
         }
+        retry.look(&engine);
         if engine.is_synced() {
             devices.take_over()?;
         }
@@ -293,22 +300,19 @@ async fn turn(
     Ok(ExitCode::SUCCESS)
 }
 
-fn tell(report: &Report) {
-    report.refusals.iter().for_each(tell_refusal);
+fn tell(report: &Report, is_retry: bool) {
     report.contests.iter().for_each(|contest| tracing::warn!("{contest}"));
-    tracing::info!(
-        services = report.services,
-        writes = report.writes,
-        refused = report.refusals.len(),
-        took = ?report.took,
-        "applied generation={}",
-        report.generation
-    );
-}
-
-fn tell_refusal(refusal: &Refusal) {
-    let service = refusal.service.as_ref().map(ToString::to_string).unwrap_or_default();
-    tracing::error!(service, "not in force: {}", refusal.message);
+    // What is only tried again is told where it changes something.
+    if !is_retry {
+        tracing::info!(
+            services = report.services,
+            writes = report.writes,
+            refused = report.refusals.len(),
+            took = ?report.took,
+            "applied generation={}",
+            report.generation
+        );
+    }
 }
 
 /// Says what is newly wrong, and what no longer is.

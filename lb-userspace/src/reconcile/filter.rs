@@ -72,6 +72,11 @@ impl Filter {
         self.wanted.iter().copied().map(Op::SetFilter).collect()
     }
 
+    /// Whether a bit that is owned is not set.
+    pub(super) fn is_behind(&self) -> bool {
+        !self.wanted.is_empty()
+    }
+
     /// Bits that have been idle since the call before: they may be cleared when no flow needs them.
     pub(super) fn ask_idle(&mut self) -> BTreeSet<FilterBit> {
         std::mem::replace(&mut self.asked, self.idle.clone())
@@ -88,6 +93,10 @@ impl Filter {
             Op::SetFilter(bit) => {
                 self.wanted.remove(bit);
                 self.set.insert(*bit);
+                // The write may have been made late, after its last owner went.
+                if !self.owners.contains_key(bit) {
+                    self.idle.insert(*bit);
+                }
             }
             Op::ClearFilter(bit) => {
                 self.set.remove(bit);

@@ -1,11 +1,12 @@
 //! The maps in memory, for tests: checks after every write what must hold after any prefix of any plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
 use lb_common::{
-    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, Service,
-    ServiceId, ServiceLabel,
+    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, NodeFlags,
+    RangeSet, Service, ServiceId, ServiceLabel,
 };
 
 use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
@@ -20,8 +21,12 @@ pub(crate) struct Memory {
     pub(super) frontends_room: usize,
     /// How many labels there is room for.
     pub(super) labels_room: usize,
+    /// How many ranges there is room for.
+    pub(super) ranges_room: usize,
     /// Writes after which the process is as if killed: all further ones are lost.
     pub(super) writes_left: Option<usize>,
+    /// For each of the writes to come, whether the kernel refuses it; afterwards none.
+    pub(super) failing: VecDeque<bool>,
     pub(super) frontends: BTreeMap<FrontendKey, Frontend>,
     pub(super) labels: BTreeMap<ServiceId, ServiceLabel>,
     services: BTreeMap<ServiceId, Service>,
@@ -40,7 +45,9 @@ impl Memory {
             capacity: Capacity { services, backends, slots },
             frontends_room: usize::MAX,
             labels_room: usize::MAX,
+            ranges_room: usize::MAX,
             writes_left: None,
+            failing: VecDeque::new(),
             frontends: BTreeMap::new(),
             labels: BTreeMap::new(),
             services: BTreeMap::new(),
@@ -95,6 +102,16 @@ impl Memory {
                 }
             }
         }
+        if let Some(node) = self.node {
+            let likes = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([0xfd00, 0, 0, 0, 0, 0, 0, 1])];
+            let addresses = likes.map(|like| node.masquerade(like.into()));
+            for addr in addresses.into_iter().filter(|addr| *addr != Addr::UNSPECIFIED) {
+                let is_set = self.filter.contains(&FilterBit::node_address(addr));
+                assert!(is_set, "the filter hides what comes back to {addr}");
+            }
+            let has_pods = self.ranges.iter().any(|range| range.key.set() == RangeSet::PODS);
+            assert!(has_pods || !node.flags().has(NodeFlags::POD_RANGES), "no range says what a pod is");
+        }
         for (list, found) in self.held.lock().expect("no test panicked with it").iter() {
             assert_eq!(self.find(*list), *found, "a program that holds {list:?} finds other backends");
         }
@@ -107,6 +124,9 @@ impl Store for Memory {
             Some(0) => return Err(StoreError::Failed { map: "all", source: "killed".into() }),
             Some(left) => *left -= 1,
             None => {}
+        }
+        if self.failing.pop_front() == Some(true) {
+            return Err(StoreError::Failed { map: "all", source: "busy".into() });
         }
         match op {
             Op::PutBackend(id, backend) => drop(self.backends.insert(*id, *backend)),
@@ -138,7 +158,12 @@ impl Store for Memory {
             Op::RemoveFrontend(key) => drop(self.frontends.remove(key)),
             Op::SetFilter(bit) => drop(self.filter.insert(*bit)),
             Op::ClearFilter(bit) => drop(self.filter.remove(bit)),
-            Op::PutRange(range) => drop(self.ranges.insert(*range)),
+            Op::PutRange(range) => {
+                if self.ranges.len() >= self.ranges_room && !self.ranges.contains(range) {
+                    return Err(StoreError::Full { map: "RANGES" });
+                }
+                self.ranges.insert(*range);
+            }
             Op::RemoveRange(range) => drop(self.ranges.remove(range)),
             Op::PutNode(config) => self.node = Some(*config),
         }

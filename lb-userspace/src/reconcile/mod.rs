@@ -4,6 +4,7 @@
 //! - [`ids`]: which numbers are free, which rest, which are taken.
 //! - [`plan`]: one change of the tables → operations, and the bookkeeping of what they leave.
 //! - [`filter`], [`ranges`], [`packets`]: what only the packet path needs.
+//! - [`stalled`]: carries plans out, and what becomes of a write that fails.
 //! - [`Reconciler`]: plans, applies, remembers what failed.
 //!
 //! Invariants, after any prefix of any plan: a frontend leads to a service id that has a label; every word
@@ -22,6 +23,7 @@ mod op;
 mod packets;
 mod plan;
 mod ranges;
+mod stalled;
 mod state;
 #[cfg(test)]
 pub(crate) mod tests;

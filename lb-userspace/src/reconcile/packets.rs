@@ -26,16 +26,22 @@ impl<S: Store> Reconciler<S> {
     pub fn put_node(&mut self, node: NodePath) -> Outcome {
         let mut outcome = Outcome::default();
         if self.state.node.as_ref() == Some(&node) {
+            // Another one may have waited to be told.
+            self.stalled.node = None;
             return outcome;
         }
-        let ops = self.state.plan_node(node);
-        self.run(ops, &mut outcome);
+        self.tell_node(node, &mut outcome);
         outcome
     }
 
     /// The networks of a set as they are in the maps, maybe from an earlier run.
     pub fn networks(&self, set: RangeSet) -> Vec<IpNet> {
         self.state.ranges.networks(set)
+    }
+
+    pub(super) fn run_node(&mut self, node: NodePath, outcome: &mut Outcome) {
+        let ops = self.state.plan_node(node);
+        self.run(ops, outcome);
     }
 
     /// Bits of the filter that have stood for nothing in the maps since the call before; flows may still need
@@ -47,6 +53,9 @@ impl<S: Store> Reconciler<S> {
     /// Clears bits of which the caller has seen, since [`Reconciler::idle_bits`] gave them, that no flow needs
     /// them; those that have stood for something meanwhile stay.
     pub fn clear_bits(&mut self, bits: impl IntoIterator<Item = FilterBit>) -> Outcome {
+        if self.is_stalled() {
+            return Outcome::default();
+        }
         let filter = &self.state.filter;
         let ops = bits.into_iter().filter(|bit| filter.may_clear(*bit)).map(Op::ClearFilter).collect();
         let mut outcome = Outcome::default();

@@ -50,6 +50,11 @@ impl Ranges {
         (put.map(Op::PutRange).collect(), remove.map(Op::RemoveRange).collect())
     }
 
+    /// Whether a network that is wanted is not there.
+    pub(super) fn is_behind(&self) -> bool {
+        self.touched.iter().any(|range| self.wanted.contains(range))
+    }
+
     /// A write was made. One that failed stays touched: it is tried again with the next plan.
     pub(super) fn done(&mut self, op: &Op) {
         match op {

@@ -9,8 +9,8 @@ use super::contest::{Contest, Contests};
 use super::filter::Filter;
 use super::ids::{Ids, Run, Runs};
 use super::packets::NodePath;
-use super::plan::Planned;
 use super::ranges::Ranges;
+use super::stalled::Stalled;
 use super::{Barrier, GoneBackend, Op, Range, Store, StoreError};
 use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey, ServiceTable};
@@ -40,7 +40,7 @@ impl Group {
 }
 
 /// Something that could not be put in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Refusal {
     /// Whose it is; `None` where a leftover could not be removed.
     pub service: Option<ServiceKey>,
@@ -93,10 +93,15 @@ pub(super) struct State {
 /// Keeps the maps as the tables say.
 #[derive(Debug)]
 pub struct Reconciler<S> {
-    store: S,
+    pub(super) store: S,
     pub(super) state: State,
-    /// Tables that found no room.
-    waiting: BTreeMap<ServiceKey, ServiceTable>,
+    /// [`Reconciler::replace_all`] was called.
+    is_told: bool,
+    /// Tables that found no room, or came while a write had to be made again.
+    pub(super) waiting: BTreeMap<ServiceKey, ServiceTable>,
+    /// A write that the kernel refused, and what came after it in its plan. Nothing is planned before it is made:
+    /// what is in the maps stays a prefix of what was planned, and so valid.
+    pub(super) stalled: Stalled,
 }
 
 impl<S: Store> Reconciler<S> {
@@ -118,7 +123,7 @@ impl<S: Store> Reconciler<S> {
     pub fn adopt_for(store: S, all_backends: bool) -> Result<Self, StoreError> {
         store.barrier()();
         let state = State::adopt(store.observe()?, store.capacity(), all_backends);
-        Ok(Self { store, state, waiting: BTreeMap::new() })
+        Ok(Self { store, state, is_told: false, waiting: BTreeMap::new(), stalled: Stalled::default() })
     }
 
     /// The maps.
@@ -136,35 +141,66 @@ impl<S: Store> Reconciler<S> {
         let wanted: BTreeSet<ServiceKey> = tables.iter().map(|table| table.key.clone()).collect();
         let gone = self.state.groups.keys().filter(|key| !wanted.contains(*key)).cloned().collect();
         self.waiting.clear();
+        self.stalled.forget();
+        self.is_told = true;
         self.update(tables, gone)
     }
 
     /// Makes the maps hold these tables for one Service and leaves the others as they are.
     pub fn replace(&mut self, service: &ObjectName, tables: Vec<ServiceTable>) -> Outcome {
-        let of_service = |key: &ServiceKey| key.service == *service;
+        self.replace_several(&BTreeSet::from([service.clone()]), tables)
+    }
+
+    /// The same for several Services, with the tables of all of them.
+    pub fn replace_several(&mut self, services: &BTreeSet<ObjectName>, tables: Vec<ServiceTable>) -> Outcome {
         let wanted: BTreeSet<ServiceKey> = tables.iter().map(|table| table.key.clone()).collect();
+        let gone = services.iter().flat_map(|service| self.give_up(service, &wanted)).collect();
+        self.update(tables, gone)
+    }
+
+    /// Tries again what could not be put in force.
+    pub fn retry(&mut self) -> Outcome {
+        let mut outcome = Outcome::default();
+        if self.is_told {
+            return self.update(Vec::new(), Vec::new());
+        }
+        // Nobody has said yet what is wanted: all that is there would be taken out.
+        self.resume(&mut outcome);
+        outcome
+    }
+
+    /// Whether something could not be put in force, so that [`Reconciler::retry`] may do something.
+    pub fn is_behind(&self) -> bool {
+        self.stalled.is_any() || self.is_told && (!self.waiting.is_empty() || self.state.is_behind())
+    }
+
+    /// What is in the maps of a Service and not wanted; what waited of it does no more.
+    fn give_up(&mut self, service: &ObjectName, wanted: &BTreeSet<ServiceKey>) -> Vec<ServiceKey> {
+        let of_service = |key: &ServiceKey| key.service == *service;
         let from = ServiceKey {
             service: service.clone(),
             port_name: String::new(),
             protocol: lb_common::Proto::ANY,
             family: Family::V4,
         };
-        let gone = self
-            .state
-            .groups
-            .range(from..)
+        let waiting: Vec<ServiceKey> = self
+            .waiting
+            .range(&from..)
             .map(|(key, _)| key)
             .take_while(|key| of_service(key))
-            .filter(|key| !wanted.contains(*key))
             .cloned()
             .collect();
-        self.waiting.retain(|key, _| !of_service(key));
-        self.update(tables, gone)
+        for key in waiting {
+            self.waiting.remove(&key);
+        }
+        let known = self.state.groups.range(from..).map(|(key, _)| key);
+        known.take_while(|key| of_service(key)).filter(|key| !wanted.contains(*key)).cloned().collect()
     }
 
     /// Whether numbers rest that nobody has begun to wait for.
     pub fn has_resting(&self) -> bool {
-        self.state.has_resting()
+        // What rests may be read still while the writes that give it up are not made.
+        !self.is_stalled() && self.state.has_resting()
     }
 
     /// Begins to free the numbers that rest: whoever calls waits by the barrier, on a thread that may wait, and
@@ -177,65 +213,31 @@ impl<S: Store> Reconciler<S> {
     /// The barrier has returned: what rested when it was made is free.
     pub fn end_settling(&mut self) {
         let ops = self.state.wake();
+        // What fails is told with the next update.
         self.apply(ops);
     }
 
     /// Frees all numbers that rest, waiting here.
     pub fn settle(&mut self) {
-        if self.state.has_resting() {
+        if self.has_resting() {
             self.begin_settling()();
             self.end_settling();
         }
     }
-
-    fn update(&mut self, tables: Vec<ServiceTable>, gone: Vec<ServiceKey>) -> Outcome {
-        let waiting = std::mem::take(&mut self.waiting);
-        let tables = tables.into_iter().chain(waiting.into_values()).collect();
-        let mut outcome = Outcome::default();
-        let mut planned = self.state.plan(tables, gone);
-        if !planned.refused.is_empty() && self.state.has_resting() {
-            self.run(std::mem::take(&mut planned.ops), &mut outcome);
-            self.settle();
-            planned =
-                self.state.plan(planned.refused.into_iter().map(|(table, _)| table).collect(), Vec::new());
-        }
-        let Planned { ops, refused } = planned;
-        self.run(ops, &mut outcome);
-        for (table, map) in refused {
-            let message = format!("map {map} is full: {} keeps what it had", table.key);
-            outcome.refusals.push(Refusal { service: Some(table.key.clone()), message });
-            self.waiting.insert(table.key.clone(), table);
-        }
-        outcome.gone = std::mem::take(&mut self.state.gone);
-        outcome.contests = self.state.contests.take();
-        outcome
-    }
-
-    pub(super) fn run(&mut self, ops: Vec<Op>, outcome: &mut Outcome) {
-        outcome.writes += ops.len();
-        outcome.refusals.extend(self.apply(ops));
-    }
-
-    /// Carries out operations in order. One that fails is told and tried again with the next update, and so
-    /// are those that depend on it.
-    fn apply(&mut self, ops: Vec<Op>) -> Vec<Refusal> {
-        let mut refusals = Vec::new();
-        for op in ops {
-            if self.state.withhold(&op) {
-                continue;
-            }
-            match self.store.apply(&op) {
-                Ok(()) => self.state.done(&op),
-                Err(error) => refusals.push(self.state.failed(&op, &error)),
-            }
-        }
-        refusals
-    }
 }
 
 impl State {
-    fn has_resting(&self) -> bool {
+    pub(super) fn has_resting(&self) -> bool {
         self.service_ids.has_resting() || self.backend_ids.has_resting() || self.runs.has_resting()
+    }
+
+    /// Whether there are writes for which there was no room.
+    fn is_behind(&self) -> bool {
+        !self.unsettled.is_empty()
+            || !self.unlabelled.is_empty()
+            || !self.unsettled_labels.is_empty()
+            || self.ranges.is_behind()
+            || self.filter.is_behind()
     }
 
     fn begin_settling(&mut self) {
@@ -259,7 +261,7 @@ impl State {
     }
 
     /// Whether an operation must wait: a frontend never leads to a service without a label.
-    fn withhold(&mut self, op: &Op) -> bool {
+    pub(super) fn withhold(&mut self, op: &Op) -> bool {
         match op {
             Op::PutFrontend(key, frontend) if self.unlabelled.contains(&frontend.service()) => {
                 self.unsettled.insert(*key);
@@ -270,7 +272,7 @@ impl State {
     }
 
     /// An operation succeeded.
-    fn done(&mut self, op: &Op) {
+    pub(super) fn done(&mut self, op: &Op) {
         match op {
             Op::PutFrontend(key, frontend) => {
                 self.installed.insert(*key, *frontend);
@@ -292,24 +294,8 @@ impl State {
         }
     }
 
-    /// An operation failed: it is remembered where it has to be tried again.
-    fn failed(&mut self, op: &Op, error: &StoreError) -> Refusal {
-        let owner =
-            |id: ServiceId| self.groups.iter().find(|(_, group)| group.id == id).map(|(key, _)| key.clone());
-        let (service, what) = match op {
-            Op::PutFrontend(key, frontend) => (owner(frontend.service()), format!("frontend {key}")),
-            Op::RemoveFrontend(key) => (None, format!("removal of frontend {key}")),
-            Op::PutLabel(id, label) => (owner(*id), format!("label of {label:?}")),
-            Op::RemoveLabel(id) => (None, format!("removal of the label of service {id}")),
-            Op::PutBackend(id, backend) => (owner(backend.service()), format!("backend {id}")),
-            Op::PutSlots(first, _) => (None, format!("slots from {first}")),
-            Op::PutService(id, _) => (owner(*id), format!("service {id}")),
-            Op::SetFilter(_) => (None, "bit of the filter".to_owned()),
-            Op::ClearFilter(_) => (None, "removal of a bit of the filter".to_owned()),
-            Op::PutRange(range) => (None, format!("range {}", range.key.addr())),
-            Op::RemoveRange(range) => (None, format!("removal of range {}", range.key.addr())),
-            Op::PutNode(_) => (None, "the node's facts".to_owned()),
-        };
+    /// There was no room for an operation: it is remembered where it has to be tried again.
+    pub(super) fn failed(&mut self, op: &Op) {
         match op {
             Op::PutFrontend(key, _) | Op::RemoveFrontend(key) => {
                 self.unsettled.insert(*key);
@@ -322,7 +308,6 @@ impl State {
             }
             _ => {}
         }
-        Refusal { service, message: format!("{what}: {}", chain(error)) }
     }
 }
 

@@ -160,7 +160,7 @@ impl Metrics {
     }
 
     pub(super) fn count_queued(&self, event: &Event) {
-        if *event != Event::Settled {
+        if !matches!(event, Event::Settled | Event::Retry) {
             self.last_queued.set(now());
         }
         let Event::Source(event) = event else { return };

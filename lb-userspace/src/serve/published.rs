@@ -72,7 +72,7 @@ impl Publisher {
         if let Event::Source(event) = event {
             self.triggers.extend(event.triggers.iter().filter(|time| **time > self.began));
         }
-        self.sender.send_modify(|published| published.queued = Some(Instant::now()));
+        self.sender.send_modify(|published| _ = published.queued.get_or_insert_with(Instant::now));
     }
 
     /// It was handled; `report` is what became of it, if anything.
@@ -84,16 +84,19 @@ impl Publisher {
         let is_node_eligible =
             !self.watches_node || engine.world().node().is_some_and(|node| !node.is_leaving);
         self.sender.send_modify(|published| {
-            published.queued = None;
+            // A write that fails again and again keeps everything waiting: since when, the health check tells.
+            if !engine.is_stalled() {
+                published.queued = None;
+            }
             published.is_node_eligible = is_node_eligible;
-            if engine.is_synced() {
+            if engine.is_synced() && !engine.is_stalled() {
                 published.updated = Timestamp::now();
             }
             if let Some(checks) = checks {
                 published.checks = checks;
             }
         });
-        if engine.is_synced() {
+        if engine.is_synced() && !engine.is_stalled() {
             self.metrics.mark_up_to_date();
             self.metrics.count_programmed(&std::mem::take(&mut self.triggers));
         }

@@ -2,6 +2,7 @@
 
 mod cleanup;
 mod faults;
+mod kills;
 mod layouts;
 mod migrate;
 mod restart;

@@ -1,6 +1,7 @@
 //! Behaviour of the reconciler, on maps in memory that check every prefix of every plan by themselves.
 
 mod packets;
+mod stalled;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

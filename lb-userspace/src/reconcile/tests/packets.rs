@@ -42,7 +42,7 @@ fn backend_bit(endpoint: u8) -> FilterBit {
     FilterBit::backend(addr(&format!("10.244.0.{endpoint}")), Port::new(80), Proto::TCP)
 }
 
-fn node(addresses: &[&str], ranges: &[&str]) -> NodePath {
+pub(super) fn node(addresses: &[&str], ranges: &[&str]) -> NodePath {
     let flags = NodeFlags::empty().with_if(!ranges.is_empty(), NodeFlags::POD_RANGES);
     let first = addresses.first().map_or(Addr::UNSPECIFIED, |text| addr(text));
     NodePath {

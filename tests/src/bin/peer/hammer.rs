@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use lb_tests::wire::{Attempt, Blow, HammerReport, Outcome, Transport};
@@ -27,6 +28,9 @@ pub(crate) struct Hammer {
     /// Each client ends after so many dials
     #[arg(long)]
     count: Option<u64>,
+    /// Each client waits so many milliseconds after each dial
+    #[arg(long, default_value_t = 0)]
+    pause_ms: u64,
     /// Writes every dial to this file
     #[arg(long)]
     log: Option<PathBuf>,
@@ -77,6 +81,7 @@ impl Hammer {
             }
             let attempt = attempt(self.transport, *target, self.style, &mut None);
             ledger.lock().map_err(|_| anyhow!("another client panicked"))?.enter(attempt)?;
+            thread::sleep(Duration::from_millis(self.pause_ms));
         }
         Ok(())
     }

@@ -1,0 +1,244 @@
+//! Which pods are endpoints when. The world has versions; each is written as one file and has a frontend of its
+//! own, by which the kernel's map says that it is in force.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use aya::maps::{HashMap, Map, MapData};
+use lb_common::{Frontend, FrontendKey, Port, Proto};
+use lb_userspace::datapath::Pins;
+use serde_json::{Value, json};
+
+use super::stage::{PATHS, Path, Stage, TRANSFERS};
+use crate::Inside;
+use crate::manifest::{Manifest, service};
+use crate::wire::{Blow, monotonic};
+
+/// The Service whose port is the version: its name is the last, so that it is put in force after the others.
+const MARKER: &str = "zz-marker";
+const MARKER_IP: [u8; 4] = [10, 96, 1, 1];
+/// How often the map is asked for the version.
+const LOOK: Duration = Duration::from_millis(2);
+/// How long a version may take to be in force where nothing hinders it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Frontends = HashMap<MapData, FrontendKey, Frontend>;
+
+/// When a version was written, and when it was seen to be in force, both by [`monotonic`].
+#[derive(Debug, Clone, Copy)]
+struct Version {
+    written_ns: u64,
+    in_force_ns: Option<u64>,
+}
+
+/// The world's writer, and its history.
+#[derive(Debug)]
+pub struct Churn {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<Result<()>>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    file: PathBuf,
+    frontends: PathBuf,
+    /// As they are without labels.
+    pods: Vec<Value>,
+    names: Vec<String>,
+    versions: Mutex<Vec<Version>>,
+    ended: AtomicBool,
+}
+
+/// What became of one dial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Answered by who was an endpoint; `could_be_wrong` where another pod would have been wrong.
+    Right { could_be_wrong: bool },
+    /// Answered by who was none.
+    Wrong,
+    /// A UDP socket that was ended because its endpoint was going (EPS-13).
+    Ended,
+    /// Failed.
+    Failed,
+}
+
+impl Churn {
+    /// Writes the first version of the world; nothing more before [`Churn::begin`].
+    ///
+    /// # Errors
+    ///
+    /// Where it can't be written.
+    pub fn prepare(stage: &Stage) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            file: stage.node.manifests().join("soak.json"),
+            frontends: Pins::in_directory(&stage.node.pin_dir()).map("FRONTENDS"),
+            pods: stage.pods.iter().map(|pod| pod.manifest().to_value()).collect(),
+            names: stage.pods.iter().map(|pod| pod.place().name().to_owned()).collect(),
+            versions: Mutex::default(),
+            ended: AtomicBool::new(false),
+        });
+        shared.write()?;
+        Ok(Self { shared, thread: None })
+    }
+
+    /// Changes the world from now on, each time when the version before is in force, and at most once in each
+    /// of `pause`, which are drawn from.
+    ///
+    /// # Errors
+    ///
+    /// Where what was written first does not come into force.
+    pub fn begin(&mut self, seed: u64, pause: Duration) -> Result<()> {
+        let mut frontends = self.shared.open()?;
+        if !self.shared.look(&mut frontends, PATIENCE)? {
+            bail!("the first version of the world is not in force after {PATIENCE:?}");
+        }
+        let shared = Arc::clone(&self.shared);
+        self.thread = Some(thread::spawn(move || shared.turn(&mut frontends, seed, pause)));
+        Ok(())
+    }
+
+    /// How many versions there were, and of how many it was seen that they were in force.
+    pub fn versions(&self) -> (usize, usize) {
+        let versions = self.shared.versions();
+        (versions.len(), versions.iter().filter(|version| version.in_force_ns.is_some()).count())
+    }
+
+    /// Waits until the version that was written last is in force; the writer goes on then.
+    ///
+    /// # Errors
+    ///
+    /// Where it is not in time.
+    pub fn wait_for_next(&self) -> Result<()> {
+        let wanted = self.versions().0;
+        let deadline = Instant::now() + PATIENCE;
+        while self.versions().1 < wanted {
+            if Instant::now() > deadline {
+                bail!("version {wanted} of the world is not in force after {PATIENCE:?}");
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(())
+    }
+
+    /// Ends the writer.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong in it.
+    pub fn end(&mut self) -> Result<()> {
+        self.shared.ended.store(true, Ordering::Relaxed);
+        match self.thread.take() {
+            Some(thread) => thread.join().ok().context("the writer of the world panicked")?,
+            None => Ok(()),
+        }
+    }
+
+    /// What became of a dial to a Service.
+    pub(super) fn judge(&self, path: &Path, blow: &Blow) -> Verdict {
+        let allowed = self.allowed(path, blow.started_ns, blow.ended_ns);
+        match (&blow.pod, &blow.failure) {
+            (Some(pod), _) if !allowed.iter().any(|name| name == pod) => Verdict::Wrong,
+            (Some(_), _) => Verdict::Right { could_be_wrong: allowed.len() < path.pods.len() },
+            (None, Some(failure)) if failure.errno == "ECONNABORTED" && allowed.len() > path.at_once => {
+                Verdict::Ended
+            }
+            (None, _) => Verdict::Failed,
+        }
+    }
+
+    /// Who was an endpoint at some time between, or may have been.
+    fn allowed(&self, path: &Path, started_ns: u64, ended_ns: u64) -> BTreeSet<&str> {
+        let versions = self.shared.versions();
+        let in_force = |version: &Version| version.in_force_ns.is_some_and(|at| at <= started_ns);
+        let first = versions.iter().rposition(in_force).unwrap_or(0);
+        let last = versions.iter().rposition(|version| version.written_ns <= ended_ns).unwrap_or(first);
+        let names = self.shared.names.iter().enumerate();
+        let is_allowed = |pod: usize| (first..=last).any(|version| path.has(version, pod));
+        names.filter(|(pod, _)| is_allowed(*pod)).map(|(_, name)| name.as_str()).collect()
+    }
+}
+
+impl Drop for Churn {
+    fn drop(&mut self) {
+        // Whoever wants to know what went wrong has asked for it.
+        let _ended = self.end();
+    }
+}
+
+impl Shared {
+    fn versions(&self) -> std::sync::MutexGuard<'_, Vec<Version>> {
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self) -> Result<Frontends> {
+        let data = MapData::from_pin(&self.frontends).context("open FRONTENDS")?;
+        Ok(Map::from_map_data(data)?.try_into()?)
+    }
+
+    fn turn(&self, frontends: &mut Frontends, seed: u64, pause: Duration) -> Result<()> {
+        let mut random = fastrand::Rng::with_seed(seed);
+        while !self.ended.load(Ordering::Relaxed) {
+            thread::sleep(pause.mul_f64(random.f64()));
+            self.write()?;
+            // Nobody waits for this one where the instance is away: it is in force when it is back.
+            while !self.ended.load(Ordering::Relaxed) {
+                if self.look(frontends, LOOK)? {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the last version is in force; waits a while for it.
+    fn look(&self, frontends: &mut Frontends, patience: Duration) -> Result<bool> {
+        let number = self.versions().len() - 1;
+        let deadline = Instant::now() + patience;
+        while frontends.get(&marker(number), 0).is_err() {
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            thread::sleep(LOOK.min(patience));
+        }
+        if let Some(version) = self.versions().last_mut() {
+            version.in_force_ns.get_or_insert_with(monotonic);
+        }
+        Ok(true)
+    }
+
+    /// Writes the next version, as an editor saves.
+    fn write(&self) -> Result<()> {
+        let number = self.versions().len();
+        let mut items: Vec<Value> = self.pods.clone();
+        for (pod, item) in items.iter_mut().enumerate() {
+            for path in PATHS.iter().chain(&TRANSFERS).filter(|path| path.has(number, pod)) {
+                item["metadata"]["labels"][path.name] = json!("yes");
+            }
+        }
+        items.extend(PATHS.iter().chain(&TRANSFERS).map(|path| path.service().to_value()));
+        let ip = std::net::Ipv4Addr::from(MARKER_IP).to_string();
+        items.push(service(MARKER).port(port(number)).cluster_ip(&ip).to_value());
+        let draft = self.file.with_file_name(".soak.json.draft");
+        let text = json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string();
+        fs::write(&draft, text).with_context(|| draft.display().to_string())?;
+        // From the moment before it can be read on.
+        self.versions().push(Version { written_ns: monotonic(), in_force_ns: None });
+        fs::rename(&draft, &self.file).with_context(|| self.file.display().to_string())
+    }
+}
+
+/// The port that stands for a version; it is another one for each of the last 60,000.
+fn port(version: usize) -> u16 {
+    u16::try_from(version % 60_000 + 1).unwrap_or(1)
+}
+
+fn marker(version: usize) -> FrontendKey {
+    let ip = std::net::IpAddr::from(MARKER_IP);
+    FrontendKey::new(ip.into(), Port::new(port(version)), Proto::TCP)
+}

@@ -1,0 +1,136 @@
+//! Clients that dial without end, and downloads that last.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::churn::{Churn, Verdict};
+use super::stage::{PATHS, Path, Stage, TRANSFERS};
+use super::tally::{Dials, Tally};
+use crate::dial::{Dial, Hammer};
+use crate::place::{Inside, Place};
+use crate::wire::Transport;
+use crate::{tcp, udp};
+
+/// Of each path.
+const CLIENTS: usize = 4;
+/// So that a minute's dials can be judged, and ports are not the measure.
+const PAUSE: Duration = Duration::from_millis(10);
+/// Bytes a second of a download.
+const RATE: u32 = 1 << 20;
+
+/// The load of one round; it is judged when it has ended.
+#[derive(Debug)]
+pub struct Load {
+    hammers: Vec<(Path, Hammer)>,
+    downloads: Vec<(Path, JoinHandle<Downloads>)>,
+    ended: Arc<AtomicBool>,
+}
+
+/// What one client downloaded: how often whole, and what went wrong.
+type Downloads = (u64, Vec<String>);
+
+impl Load {
+    /// Starts all clients; a download lasts so long.
+    ///
+    /// # Errors
+    ///
+    /// Where a client gets no first answer.
+    pub fn begin(stage: &Stage, download: Duration) -> Result<Self> {
+        let size = u64::from(RATE) * download.as_secs().max(1);
+        let expected = checksum(stage, size)?;
+        let ended = Arc::new(AtomicBool::new(false));
+        let mut hammers = Vec::new();
+        for path in PATHS {
+            let log = stage.node.state_file().with_file_name(format!("{}.jsonl", path.name));
+            let hammer = dial(&path).pausing(PAUSE).hammer(place(stage, &path), CLIENTS, log)?;
+            hammers.push((path, hammer));
+        }
+        let downloads = TRANSFERS.into_iter().map(|path| {
+            let (place, ended, expected) =
+                (place(stage, &path).clone(), Arc::clone(&ended), expected.clone());
+            let line = line(path.target, size);
+            (path, thread::spawn(move || download_all(&place, &line, &expected, &ended)))
+        });
+        let downloads = downloads.collect();
+        Ok(Self { hammers, downloads, ended })
+    }
+
+    /// Ends all clients, the downloads when they are complete, and judges what they did.
+    ///
+    /// # Errors
+    ///
+    /// Where a client can't be asked.
+    pub fn end(self, churn: &Churn) -> Result<Tally> {
+        let mut tally = Tally::default();
+        self.ended.store(true, Ordering::Relaxed);
+        for (path, hammer) in self.hammers {
+            let (_, blows) = hammer.stop()?;
+            let mut dials = Dials::default();
+            for blow in &blows {
+                match churn.judge(&path, blow) {
+                    Verdict::Right { could_be_wrong } => {
+                        dials.ok += 1;
+                        dials.could_be_wrong += u64::from(could_be_wrong);
+                        continue;
+                    }
+                    Verdict::Ended => {
+                        dials.ended_with_endpoint += 1;
+                        continue;
+                    }
+                    Verdict::Wrong => dials.wrong += 1,
+                    Verdict::Failed => dials.failed += 1,
+                }
+                tally.example(format!("{}: {blow:?}", path.name));
+            }
+            tally.dials.insert(path.name.to_owned(), dials);
+        }
+        for (path, download) in self.downloads {
+            let (whole, lost) = download.join().ok().context("a download panicked")?;
+            tally.transfers.insert(path.name.to_owned(), whole);
+            tally.transfers_lost += lost.len() as u64;
+            lost.into_iter().for_each(|why| tally.example(format!("{}: {why}", path.name)));
+        }
+        Ok(tally)
+    }
+}
+
+fn place<'a>(stage: &'a Stage, path: &Path) -> &'a Place {
+    if path.from_pod { stage.client.place() } else { stage.outside.place() }
+}
+
+fn dial(path: &Path) -> Dial {
+    if path.transport == Transport::Tcp { tcp(path.target) } else { udp(path.target) }
+}
+
+/// A shell's line that prints the checksum of a download.
+fn line(target: &str, size: u64) -> String {
+    format!("set -o pipefail; curl -sSf --limit-rate {RATE} http://{target}/bytes/{size} | sha256sum")
+}
+
+/// What every download has to be: from a pod's own address, which the node and not Shunt leads to.
+fn checksum(stage: &Stage, size: u64) -> Result<String> {
+    let pod = stage.pods.first().context("a pod")?;
+    let url = format!("http://{}:80/bytes/{size}", pod.v4());
+    let sum = pod.place().run("sh", &["-c", &format!("curl -sSf {url} | sha256sum")])?;
+    ensure!(sum.len() > 64, "no checksum: {sum}");
+    Ok(sum)
+}
+
+fn download_all(place: &Place, line: &str, expected: &str, ended: &AtomicBool) -> Downloads {
+    let (mut whole, mut lost) = (0, Vec::new());
+    while !ended.load(Ordering::Relaxed) {
+        match place.run("bash", &["-c", line]) {
+            Ok(sum) if sum == expected => whole += 1,
+            Ok(sum) => lost.push(format!("the checksum is {sum}")),
+            Err(error) => lost.push(format!("{error:#}")),
+        }
+        if lost.len() > 100 {
+            break;
+        }
+    }
+    (whole, lost)
+}

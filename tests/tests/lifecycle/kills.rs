@@ -1,0 +1,68 @@
+//! Killed at any moment, an instance loses nothing.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use lb_tests::Options;
+use lb_tests::soak::{Churn, Keeper, Load, PATHS, Stage, Tally};
+
+const KILLS: usize = 200;
+/// The world changes at most so rarely.
+const CHURN: Duration = Duration::from_millis(30);
+const DOWNLOAD: Duration = Duration::from_secs(10);
+
+/// What chance begins with: `$SOAK_SEED`, or another one each time.
+fn seed() -> u64 {
+    let seed = std::env::var("SOAK_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| fastrand::u64(..));
+    println!("SOAK_SEED={seed}");
+    seed
+}
+
+#[test]
+fn two_hundred_kills_under_churn_and_load_lose_no_dial_and_no_download() {
+    let seed = seed();
+    let stage = Stage::set().expect("a stage");
+    let mut churn = Churn::prepare(&stage).expect("a world");
+    let mut keeper = Keeper::begin(&stage, Options::default(), seed).expect("an instance");
+    let before = keeper.figures().expect("figures");
+    churn.begin(seed, CHURN).expect("the first version in force");
+    let mut tally = Tally::default();
+    let load = Load::begin(&stage, DOWNLOAD).expect("load");
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| devices_come_and_go(&stage, &is_over));
+        let killed = (0..KILLS).try_for_each(|_| keeper.kill(&mut tally));
+        is_over.store(true, Ordering::Relaxed);
+        killed.unwrap_or_else(|error| panic!("{error:#}"));
+    });
+    keeper.wait().expect("all in force in the end");
+    churn.wait_for_next().unwrap_or_else(|error| panic!("{error:#}"));
+    tally.add(load.end(&churn).expect("a tally"));
+    println!("a start takes {:?}, {:?} versions\n{tally}", keeper.need(), churn.versions());
+
+    assert_eq!(tally.lost(), 0, "{tally}");
+    assert_eq!(keeper.errors(), Vec::<String>::new());
+    assert_eq!(keeper.figures().expect("figures").pins, before.pins, "pins");
+    // The dials show something: others could have been wrong, on every path; and so do the kills.
+    for path in PATHS {
+        let dials = &tally.dials[path.name];
+        assert!(dials.could_be_wrong >= 100, "{}: {dials:?}", path.name);
+    }
+    let in_start = tally.ended_in_start;
+    assert!((50..150).contains(&in_start), "{in_start} of {KILLS} kills were in the start");
+    assert!(tally.transfers.values().all(|whole| *whole > 0), "{tally}");
+}
+
+/// Devices that the programs are attached to, added and taken away without pause.
+fn devices_come_and_go(stage: &Stage, is_over: &AtomicBool) {
+    while !is_over.load(Ordering::Relaxed) {
+        let address = "addr add 192.168.78.1/24 dev extra0";
+        stage
+            .node
+            .ip(&["link add extra0 type veth peer name extra1", address, "link set extra0 up"])
+            .expect("a device");
+        std::thread::sleep(Duration::from_millis(20));
+        stage.node.ip(&["link del extra0"]).expect("no device");
+    }
+}
