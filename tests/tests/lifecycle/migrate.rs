@@ -1,10 +1,11 @@
 //! Pins of another layout are taken over while clients dial.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use aya::maps::{Array, HashMap, Map, MapData};
-use lb_common::LAYOUT_VERSION;
+use lb_common::{Backend, BackendFlags, LAYOUT_VERSION, ServiceLabel};
 use lb_tests::{Shunt, check, tcp};
 use serde_json::Value;
 
@@ -67,16 +68,44 @@ fn record(scene: &Scene, version: u32, change: impl FnOnce(&mut Value)) {
     map.set(0, <[u8; 2048]>::try_from(bytes).expect("its size"), 0).expect("written");
 }
 
+/// Whose each number of a Service and of a backend that serves is: what state refers to.
+#[track_caller]
+fn numbers(scene: &Scene) -> Vec<String> {
+    let maps = scene.pins().join(format!("v{LAYOUT_VERSION}/maps"));
+    let open =
+        |name: &str| Map::from_map_data(MapData::from_pin(maps.join(name)).expect(name)).expect("a map");
+    let labels: HashMap<_, u32, ServiceLabel> = open("LABELS").try_into().expect("a hash");
+    let labels: BTreeMap<_, _> = labels.iter().map(|entry| entry.expect("a label")).collect();
+    let labels = labels.iter().map(|(id, label)| format!("{id} {label:?}"));
+    let backends: Array<_, Backend> = open("BACKENDS").try_into().expect("an array");
+    let backends = (0..64).map(|id| (id, backends.get(&id, 0).expect("a backend")));
+    let serving =
+        backends.filter(|(_, backend)| !backend.is_free() && !backend.flags().has(BackendFlags::GONE));
+    labels.chain(serving.map(|(id, backend)| format!("{id} {backend:?}"))).collect()
+}
+
+/// Makes the numbers other than a start from nothing would give.
+#[track_caller]
+fn shuffle(scene: &Scene) {
+    let shunt = scene.shunt.as_ref().expect("an instance");
+    shunt.remove("Service", &["sticky"]).expect("gone");
+    shunt.remove("Pod", &["pod-a"]).expect("gone");
+    let pod = scene.pods[0].manifest().label("app", "web").container_port("http", 80);
+    shunt.apply(&[&crate::scene::sticky(), &pod]).expect("back");
+}
+
 #[test]
 fn tables_become_larger_and_smaller_while_clients_dial_and_nothing_is_lost() {
     let mut scene = Scene::serving();
-    let kept = pod_of_sticky(&scene);
+    shuffle(&scene);
+    let (kept, given) = (pod_of_sticky(&scene), numbers(&scene));
     let load = scene.load();
     for (sizes, slots) in [(LARGER, 2_000_000), (SMALLER, 4096), ("", 1 << 20)] {
         scene.end(Shunt::stop);
         let arguments = ["--map-size", sizes];
         scene.resume(if sizes.is_empty() { &[] } else { &arguments });
         assert_eq!(fill(&scene, "SLOTS")[1], slots);
+        assert_eq!(numbers(&scene), given);
         only_this_version_is_there(&scene);
         assert_eq!(pod_of_sticky(&scene), kept);
     }
@@ -174,7 +203,7 @@ fn state_that_can_not_be_taken_over_is_named_and_given_up_only_when_asked_to() {
     check::answers(&scene.outside, &tcp(scene.node_port()).times(5));
     // Dials of sockets never failed.
     let (report, _) = load.stop().expect("a report");
-    assert_eq!(report.by_failure, std::collections::BTreeMap::new(), "{} dials", report.dials);
+    assert_eq!(report.by_failure, BTreeMap::new(), "{} dials", report.dials);
 }
 
 #[test]
