@@ -28,7 +28,9 @@ pub struct Work {
     pub to: FlowKey,
     /// Whose address it is for.
     pub frontend: Frontend,
-    /// The entry of its answers, while a flow is begun.
+    /// The entry of its flow, while that is begun or moved.
+    pub forward: Flow,
+    /// The entry of its answers, while a flow is begun or moved.
     pub reverse: Flow,
     /// The search for a source that no other flow has.
     pub search: Search,

@@ -6,7 +6,7 @@ use lb_common::{
     RangeSet, Seen, packet::Headers,
 };
 
-use super::{reserve::shunt_reserve, source::shunt_forged};
+use super::{is_served, reserve::shunt_reserve, source::shunt_forged};
 use crate::{
     maps::{self, flows},
     route,
@@ -102,19 +102,56 @@ fn prepare(packet: Skb, work: &mut Work, choice: &Choice, masquerade: bool) -> R
 /// Makes the other entry of the flow, whose answers have theirs.
 #[inline(always)]
 fn begin(work: &mut Work, flags: FlowFlags) -> Result<FlowFlags, Counter> {
-    let Work { headers, to, reverse, .. } = work;
-    let key = &headers.tuple;
-    let forward = reverse.counterpart(&to.reversed(), reverse.created()).with_seen(headers.seen());
-    if flows::insert_new(key, &forward) {
+    let Work { headers, to, forward, reverse, .. } = work;
+    *forward = reverse.counterpart(&to.reversed(), reverse.created()).with_seen(headers.seen());
+    if flows::insert_new(&headers.tuple, forward) {
         maps::count(Counter::NewFlow);
         return Ok(flags);
     }
-    // The tuple has a flow already: a SYN sent again. It goes where the first went.
-    let first = flows::lookup_new(key).ok_or(Counter::Inconsistent)?;
+    match shunt_meet(work) {
+        MET_NONE => Err(Counter::Inconsistent),
+        flags => Ok(FlowFlags::from_bits(flags as u16)),
+    }
+}
+
+/// Neither this flow nor another has the tuple.
+const MET_NONE: u32 = 1 << 16;
+
+/// Meets the flow that the tuple of `work.forward` has already, and returns the flags of the one that counts:
+/// that one, where it goes on, for this is a SYN sent again, which goes where the first went; this one, where
+/// only that is left of the other which leads nowhere, or from where no answer would find its way.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn shunt_meet(work: *mut Work) -> u32 {
+    // SAFETY: the caller's own, which it doesn't touch meanwhile.
+    let work = unsafe { work.as_mut() };
+    work.and_then(meet).map_or(MET_NONE, |flags| flags.bits().into())
+}
+
+#[inline(always)]
+fn meet(work: &mut Work) -> Option<FlowFlags> {
+    let Work { headers, to, forward, .. } = work;
+    let key = &headers.tuple;
+    let first = flows::lookup_new(key)?;
     let (first_to, first_flags) = (first.rewritten(key.proto()), first.flags());
-    if first_to != *to {
+    if first_to == *to {
+        return Some(first_flags);
+    }
+    let answer = first_to.reversed();
+    let has_answers = flows::lookup_new(&answer).is_some_and(|other| answer.counterpart(other) == *key);
+    if has_answers && is_served(first) {
         flows::remove_new(&to.reversed());
         *to = first_to;
+        return Some(first_flags);
     }
-    Ok(first_flags)
+    if has_answers {
+        flows::remove_new(&answer);
+    }
+    flows::remove_new(key);
+    let flags = forward.flags();
+    if !flows::insert_new(key, forward) {
+        return None;
+    }
+    maps::count(Counter::NewFlow);
+    Some(flags)
 }

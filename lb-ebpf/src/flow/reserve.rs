@@ -11,7 +11,7 @@ use aya_ebpf::{
     bindings::__sk_buff,
     helpers::{bpf_get_prandom_u32, generated::bpf_loop},
 };
-use lb_common::{FlowKey, Moment, Port, select::pick};
+use lb_common::{Flow, FlowKey, Moment, Port, select::pick};
 
 use super::{is_over, taken};
 use crate::{
@@ -95,15 +95,16 @@ extern "C" fn attempt_port(round: u32, attempt: *mut c_void) -> i64 {
     work.search.answer = work.to.reversed();
     let Work { headers, search, reverse, .. } = work;
     let (key, answer) = (&headers.tuple, &search.answer);
-    if let Some(other) = flows::lookup_assured(answer)
-        && answer.counterpart(other) != *key
-    {
-        let last = other.last();
-        if last < search.closed_last && search.now.seconds_since(last) >= REST && is_over(answer, other) {
-            search.closed_last = last;
-            search.closed = *answer;
+    if let Some(other) = flows::lookup_assured(answer) {
+        if answer.counterpart(other) == *key {
+            // Half of a flow that had this tuple before, or this flow, which another processor has just moved.
+            if flows::lookup_assured(key).is_none() {
+                flows::remove_assured(answer);
+            }
+        } else {
+            note_closed(search, other);
+            return is_enough(round, search);
         }
-        return is_enough(round, search);
     }
     if flows::insert_new(answer, reverse) {
         if masqueraded && taken::is_socket(packet, answer) {
@@ -127,6 +128,17 @@ extern "C" fn attempt_port(round: u32, attempt: *mut c_void) -> i64 {
         search.oldest = *answer;
     }
     is_enough(round, search)
+}
+
+/// Remembers an assured flow that has the source that is tried, where it is closed and none before was sooner.
+#[inline(always)]
+fn note_closed(search: &mut Search, other: &Flow) {
+    let last = other.last();
+    let rests = search.now.seconds_since(last) >= REST;
+    if last < search.closed_last && rests && is_over(&search.answer, other) {
+        search.closed_last = last;
+        search.closed = search.answer;
+    }
 }
 
 /// 1 where one was found that may be given up, and enough were tried.

@@ -51,10 +51,36 @@ pub fn lookup_new(key: &FlowKey) -> Option<&'static mut Flow> {
     unsafe { flow.as_mut() }
 }
 
-/// Adds a direction to the assured ones; false where it is there or there is no room.
+/// Copies a direction of a flow that is not assured; false where it is not there. The copy may be of another flow
+/// that has become its element's meanwhile.
 #[inline(always)]
-pub fn insert_assured(key: &FlowKey, flow: &Flow) -> bool {
-    FLOWS.insert(key, flow, BPF_ANY.into()).is_ok()
+pub fn copy_new(key: &FlowKey, to: &mut Flow) -> bool {
+    match lookup_new(key) {
+        Some(flow) => {
+            *to = *flow;
+            true
+        }
+        None => false,
+    }
+}
+
+/// Why a direction was not added.
+pub enum Refused {
+    /// It is there.
+    IsThere,
+    /// The table is full.
+    NoRoom,
+}
+
+/// Adds a direction to the assured ones.
+#[inline(always)]
+pub fn insert_assured(key: &FlowKey, flow: &Flow) -> Result<(), Refused> {
+    const EEXIST: i32 = -17;
+    match FLOWS.insert(key, flow, BPF_NOEXIST.into()) {
+        Ok(()) => Ok(()),
+        Err(EEXIST) => Err(Refused::IsThere),
+        Err(_) => Err(Refused::NoRoom),
+    }
 }
 
 /// Adds a direction of a new flow; false where the tuple has one.

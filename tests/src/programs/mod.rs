@@ -134,6 +134,22 @@ impl Lab {
         Verdict::from_code(code)
     }
 
+    /// Two packets on two processors at the same time. Gives what becomes of each.
+    #[track_caller]
+    pub fn at_once(&mut self, packets: [(Hook, Device, &Packet); 2]) -> [Ran; 2] {
+        let counters = ok(self.programs.counters());
+        let runs =
+            packets.map(|(hook, device, packet)| (hook, self.devices[device as usize], packet.bytes()));
+        let ran = ok(self.programs.run_at_once(&runs));
+        let [first, second] = runs.map(|(_, _, bytes)| bytes);
+        let [(one, out), (other, other_out)] = ran;
+        let after = ok(self.programs.counters());
+        [
+            Ran::new(Verdict::from_code(one), first, out, &counters, &after),
+            Ran::new(Verdict::from_code(other), second, other_out, &counters, &after),
+        ]
+    }
+
     fn new_service(&mut self) -> ServiceId {
         let id = ServiceId::from_number(self.next_service);
         self.next_service += 1;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Barrier;
+use std::thread;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use aya::maps::PerCpuArray;
 use aya::programs::{SchedClassifier, TestRun, TestRunOptions};
 use aya::{Ebpf, EbpfLoader};
@@ -37,6 +39,28 @@ impl Hook {
 
 /// Room for what a program may add to a packet: an ICMP error's headers.
 const MOST_ADDED: usize = 64;
+
+/// Runs a loaded program once; see [`Programs::run`].
+fn run(
+    program: &SchedClassifier,
+    hook: Hook,
+    ifindex: u32,
+    (packet, segment): (&[u8], u32),
+    out: &mut Vec<u8>,
+) -> Result<i32> {
+    let context = context(ifindex, segment);
+    out.resize(packet.len() + MOST_ADDED, 0);
+    let options = TestRunOptions {
+        data_in: Some(packet),
+        data_out: Some(out),
+        ctx_in: Some(&context),
+        ..TestRunOptions::new()
+    };
+    let ran = program.test_run(options);
+    let ran = ran.with_context(|| format!("BPF_PROG_TEST_RUN of {}", hook.program()))?;
+    out.truncate(ran.data_size_out as usize);
+    Ok(ran.return_value.cast_signed())
+}
 
 /// Programs and maps of its own.
 #[derive(Debug)]
@@ -90,18 +114,29 @@ impl Programs {
         segment: u32,
         out: &mut Vec<u8>,
     ) -> Result<i32> {
-        let context = context(ifindex, segment);
-        out.resize(packet.len() + MOST_ADDED, 0);
-        let options = TestRunOptions {
-            data_in: Some(packet),
-            data_out: Some(out),
-            ctx_in: Some(&context),
-            ..TestRunOptions::new()
+        run(self.program(hook)?, hook, ifindex, (packet, segment), out)
+    }
+
+    /// Runs two programs at the same time, each on a thread of its own, on a packet and the device that it is on.
+    pub(super) fn run_at_once(&mut self, runs: &[(Hook, u32, Vec<u8>); 2]) -> Result<[(i32, Vec<u8>); 2]> {
+        for (hook, ..) in runs {
+            self.program(*hook)?;
+        }
+        let (ebpf, barrier) = (&self.ebpf, Barrier::new(2));
+        let one = |(hook, ifindex, packet): &(Hook, u32, Vec<u8>)| -> Result<(i32, Vec<u8>)> {
+            let program = ebpf.program(hook.program()).context("no program")?;
+            let program: &SchedClassifier = program.try_into().context("its type")?;
+            let mut out = Vec::new();
+            barrier.wait();
+            Ok((run(program, *hook, *ifindex, (packet, 0), &mut out)?, out))
         };
-        let ran = self.program(hook)?.test_run(options);
-        let ran = ran.with_context(|| format!("BPF_PROG_TEST_RUN of {}", hook.program()))?;
-        out.truncate(ran.data_size_out as usize);
-        Ok(ran.return_value.cast_signed())
+        let [first, second] = runs;
+        thread::scope(|scope| {
+            let other = scope.spawn(|| one(second));
+            let first = one(first);
+            let other = other.join().map_err(|_| anyhow!("the other thread panicked"))?;
+            Ok([first?, other?])
+        })
     }
 
     /// All that is not zero.

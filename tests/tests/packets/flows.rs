@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use lb_common::{BackendFlags, Counter, Moment, Proto, Seen};
 use lb_tests::packet::{ACK, RST, tcp, udp};
-use lb_tests::programs::{Lab, Table, frontend, service};
+use lb_tests::programs::{Device, Hook, Lab, Table, frontend, service};
 
 use crate::case::{Case, at, converse, each, each_of, key};
 
@@ -59,6 +59,70 @@ fn what_opens_again_goes_where_it_went_first() {
         }
         assert_eq!(lab.count_flows(Table::New), 2, "what was reserved for the others is given back");
     });
+}
+
+#[test]
+fn what_opens_again_goes_elsewhere_when_its_first_backend_is_gone() {
+    each_of(&[Proto::TCP, Proto::SCTP], |case, lab| {
+        let (service, backends) = lab.serve(&case.service(case.here()));
+        let first = lab.from_outside(&case.dial()).passed();
+        let mut other = case.here();
+        other.set_port(9_090);
+        lab.replace_backend(backends[0], case.here(), BackendFlags::GONE, 1, service);
+        let (_, backends) =
+            lab.serve(&lb_tests::programs::service(frontend(case.other_frontend(), case.proto)).to(other));
+        lab.relist(service, &backends);
+        let second =
+            lab.from_outside(&case.dial()).counting(&[Counter::NewFlow, Counter::TcForward]).passed();
+        assert_eq!((first.dst, second.dst), (case.here(), other));
+        assert_eq!(lab.to_outside(&second.answer()).passed().src, case.frontend());
+        assert_eq!(lab.count_flows(Table::New), 2, "nothing is left of the first");
+    });
+}
+
+#[test]
+fn half_a_flow_is_no_flow_to_whoever_opens_again() {
+    each_of(&[Proto::TCP, Proto::SCTP], |case, lab| {
+        let mut many = case.service(case.here());
+        for number in 10..40 {
+            let mut backend = case.here();
+            backend.set_port(number);
+            many = many.to(backend);
+        }
+        for _ in 0..10 {
+            lab.serve(&many);
+            let first = lab.from_outside(&case.dial()).passed();
+            lab.remove_flow(Table::New, &key(&first.answer(), case.proto));
+            let second = lab.from_outside(&case.dial()).passed();
+            let answered = lab.to_outside(&second.answer()).passed();
+            assert_eq!((answered.src, answered.dst), (case.frontend(), case.client()));
+            lab.forget();
+        }
+    });
+}
+
+#[test]
+fn two_packets_at_once_leave_one_flow() {
+    const ROUNDS: u16 = 1_500;
+    let case = Case { v4: true, proto: Proto::TCP };
+    let mut lab = Lab::new();
+    lab.serve(&case.service(case.here()));
+    for number in 0..ROUNDS {
+        let client = std::net::SocketAddr::new(case.client().ip(), 2_000 + number);
+        let opened = lab.from_outside(&case.open(client, case.frontend())).passed();
+        lab.to_outside(&opened.answer()).passed();
+        let go_on = case.go_on(client, case.frontend());
+        let said = tcp(opened.dst, opened.src, ACK).data(b"said");
+        let is_answer = number % 2 == 0;
+        let (hook, other) = if is_answer { (Hook::Egress, &said) } else { (Hook::Ingress, &go_on) };
+        let both = [(Hook::Ingress, Device::External, &go_on), (hook, Device::External, other)];
+        let [first, second] = lab.at_once(both).map(|ran| ran.passed());
+        assert_eq!(first.dst, case.here());
+        let expected = if is_answer { (case.frontend(), client) } else { (client, case.here()) };
+        assert_eq!((second.src, second.dst), expected);
+    }
+    assert_eq!(lab.count_flows(Table::New), 0, "what is left in the cache is half a flow");
+    assert_eq!(lab.count_flows(Table::Assured), 2 * usize::from(ROUNDS));
 }
 
 #[test]

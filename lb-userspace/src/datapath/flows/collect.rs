@@ -105,7 +105,7 @@ impl Collector {
                 Table::Assured => collected.assured = entries,
             }
             for ended in ended {
-                remove(flows, ended, &mut collected);
+                remove(flows, &ended, now, &mut collected);
             }
         }
         self.rounds = self.rounds.wrapping_add(1);
@@ -153,10 +153,15 @@ fn judge(flows: &impl Flows, table: Table, key: &FlowKey, flow: &Flow, now: Mome
     Some(Ended { end, entries: if flow.is_reverse() { [other, own] } else { [own, other] } })
 }
 
-fn remove(flows: &mut impl Flows, ended: Ended, collected: &mut Collected) {
-    let entries = ended.entries.into_iter().flatten();
+/// Removes what has ended, unless a packet came since: its client may have taken the same port again.
+fn remove(flows: &mut impl Flows, ended: &Ended, now: Moment, collected: &mut Collected) {
+    let entries = || ended.entries.iter().flatten();
+    let is_fresh = |flow: Flow| now.seconds_since(flow.last()) < FRESH;
+    if entries().any(|(table, key)| flows.get(*table, key).is_some_and(is_fresh)) {
+        return;
+    }
     // Both directions were judged where both were seen: the second finds nothing to remove.
-    if entries.filter(|(table, key)| flows.remove(*table, key)).count() > 0 {
+    if entries().filter(|(table, key)| flows.remove(*table, key)).count() > 0 {
         match ended.end {
             End::Expired => collected.expired += 1,
             End::Orphaned => collected.orphaned += 1,

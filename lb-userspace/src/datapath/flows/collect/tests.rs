@@ -2,6 +2,7 @@
 
 mod bits;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -223,4 +224,46 @@ proptest! {
         let fresh = flows.values().filter(|(age, _)| *age < FRESH).count();
         prop_assert!(left.len() >= 2 * fresh);
     }
+}
+
+/// Tables in which packets pass between the walk and the removal.
+struct Busy {
+    tables: RefCell<Memory>,
+    passes: RefCell<Vec<(Table, FlowKey, Flow)>>,
+}
+
+impl Flows for Busy {
+    fn walk(&self, table: Table, see: &mut dyn FnMut(&FlowKey, &Flow)) -> io::Result<()> {
+        self.tables.borrow().walk(table, see)?;
+        for (table, key, flow) in self.passes.take() {
+            self.tables.borrow_mut().table(table).insert(key, flow);
+        }
+        Ok(())
+    }
+
+    fn get(&self, table: Table, key: &FlowKey) -> Option<Flow> {
+        self.tables.borrow().get(table, key)
+    }
+
+    fn remove(&mut self, table: Table, key: &FlowKey) -> bool {
+        self.tables.borrow_mut().remove(table, key)
+    }
+
+    fn is_gone(&self, backend: BackendId, generation: u32) -> bool {
+        self.tables.borrow().is_gone(backend, generation)
+    }
+}
+
+#[test]
+fn a_flow_that_begins_by_a_tuple_while_its_last_is_collected_stays() {
+    let closed = tcp(1, &[SYN, ACK, FIN], &[SYN | ACK, FIN]);
+    let mut tables = Memory::default();
+    put(&mut tables, Table::Assured, &closed);
+    let again = [closed.forward, closed.reverse].map(|(key, mut flow)| {
+        flow.touch(Seen::PACKET, at(200));
+        (Table::Assured, key, flow)
+    });
+    let mut busy = Busy { tables: RefCell::new(tables), passes: RefCell::new(again[..1].to_vec()) };
+    let collected = Collector::default().collect_at(&mut busy, BTreeSet::new(), at(200)).expect("a round");
+    assert_eq!((collected.expired, busy.tables.borrow().assured.len()), (0, 2));
 }
