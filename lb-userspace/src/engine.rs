@@ -2,19 +2,19 @@
 //!
 //! Nothing is taken out of the kernel before the first complete picture of the world (SYN-01).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use lb_common::{FilterBit, RangeSet};
 
-use crate::compile::compile;
+use crate::compile::{compile, size};
 use crate::control::Snapshot;
-use crate::model::{Affected, Change, DetectLocal, NodeFacts, ObjectName, World};
+use crate::model::{Affected, Change, DetectLocal, Family, NodeFacts, ObjectName, World};
 use crate::reconcile::{Barrier, Contest, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
-use crate::tables::ServiceTable;
+use crate::tables::{ServiceKey, ServiceTable};
 
 /// Everything that wakes the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +58,8 @@ pub struct Engine<S> {
     /// Where ClusterIPs are from, as the packet path was told.
     service_cidrs: Vec<IpNet>,
     reconciler: Reconciler<S>,
+    /// Services that are too large to be compiled, and stay as they were.
+    too_large: BTreeMap<ObjectName, Refusal>,
     synced: bool,
     /// A barrier is being waited for.
     settling: bool,
@@ -76,6 +78,7 @@ impl<S: Store> Engine<S> {
             interfaces: None,
             service_cidrs: vec![],
             reconciler,
+            too_large: BTreeMap::new(),
             synced: false,
             settling: false,
             generation: 0,
@@ -104,7 +107,7 @@ impl<S: Store> Engine<S> {
 
     /// Whether something that is known could not be put in force: send [`Event::Retry`] in a while.
     pub fn is_behind(&self) -> bool {
-        self.reconciler.is_behind()
+        self.reconciler.is_behind() || !self.too_large.is_empty()
     }
 
     /// Whether a write has failed, so that no change can be put in force before it succeeds.
@@ -178,12 +181,14 @@ impl<S: Store> Engine<S> {
             Scope::Services(names) => self.put_services(names),
             Scope::Everything => self.put_everything(),
         };
+        let mut refusals = outcome.refusals;
+        refusals.extend(self.too_large.values().cloned());
         self.generation += 1;
         Some(Report {
             generation: self.generation,
             services,
             writes: outcome.writes,
-            refusals: outcome.refusals,
+            refusals,
             gone: outcome.gone,
             contests: outcome.contests,
             took: began.elapsed(),
@@ -214,22 +219,40 @@ impl<S: Store> Engine<S> {
         }
     }
 
-    fn put_services(&mut self, names: BTreeSet<ObjectName>) -> (usize, Outcome) {
+    fn put_services(&mut self, mut names: BTreeSet<ObjectName>) -> (usize, Outcome) {
+        let count = names.len();
         let tables = names.iter().flat_map(|name| self.compile(name)).collect();
-        (names.len(), self.reconciler.replace_several(&names, tables))
+        names.retain(|name| !self.too_large.contains_key(name));
+        (count, self.reconciler.replace_several(&names, tables))
     }
 
     fn put_everything(&mut self) -> (usize, Outcome) {
         let names: Vec<ObjectName> = self.world.services().map(|service| service.name.clone()).collect();
+        self.too_large.clear();
         let tables = names.iter().flat_map(|name| self.compile(name)).collect();
-        (names.len(), self.reconciler.replace_all(tables))
+        let stays = |name: &ObjectName| self.too_large.contains_key(name);
+        (names.len(), self.reconciler.replace_all_but(tables, stays))
     }
 
-    fn compile(&self, name: &ObjectName) -> Vec<ServiceTable> {
-        self.world
-            .service(name)
-            .map(|service| compile(service, &self.world.slices_of(name), &self.node))
-            .unwrap_or_default()
+    /// The tables of a Service; none of one that is gone, or too large.
+    fn compile(&mut self, name: &ObjectName) -> Vec<ServiceTable> {
+        self.too_large.remove(name);
+        let Some(service) = self.world.service(name) else { return Vec::new() };
+        let slices = self.world.slices_of(name);
+        let Some(why) = size::excess(service, &slices) else {
+            return compile(service, &slices, &self.node);
+        };
+        if let Some(port) = service.ports.first() {
+            let key = ServiceKey {
+                service: name.clone(),
+                port_name: port.name.clone(),
+                protocol: port.protocol,
+                family: service.cluster_ips.first().map_or(Family::V4, |ip| Family::of(*ip)),
+            };
+            let message = format!("Service {name} stays as it was: {why}");
+            self.too_large.insert(name.clone(), Refusal { service: Some(key), message });
+        }
+        Vec::new()
     }
 }
 
@@ -261,7 +284,8 @@ impl Scope {
 mod tests {
     use super::*;
     use crate::compile::tests::objects::{load_balancer_service, net, node};
-    use crate::model::{Family, NodeObject};
+    use crate::compile::tests::objects::{remote, service, slice};
+    use crate::model::{NodeObject, ServicePort, SlicePort};
     use crate::reconcile::memory::Memory;
 
     fn engine(detect_local: DetectLocal) -> Engine<Memory> {
@@ -320,5 +344,40 @@ mod tests {
         let mut engine = engine(DetectLocal::ClusterCidr);
         engine.handle(says(&["10.250.1.0/24"], true)).expect("a report");
         assert_eq!(engine.snapshot().node.cluster_cidrs, [net("10.244.0.0/16")]);
+    }
+
+    #[test]
+    fn a_service_that_grows_too_large_stays_as_it_was_is_told_and_grows_back() {
+        let mut engine = engine(DetectLocal::ClusterCidr);
+        let of_width = |ports: u16, endpoints: u16| {
+            let (mut service, mut slice) = (service(), slice(vec![]));
+            let port = service.ports[0].clone();
+            service.ports = (0..ports)
+                .map(|number| ServicePort { name: format!("p{number}"), port: 80 + number, ..port.clone() })
+                .collect();
+            let slice_port = slice.ports[0].clone();
+            let ports =
+                (0..ports).map(|number| SlicePort { name: format!("p{number}"), ..slice_port.clone() });
+            slice.ports = ports.collect();
+            let address = |number: u16| format!("10.9.{}.{}", number / 250, number % 250 + 1);
+            slice.endpoints = (0..endpoints).map(|number| remote(&address(number))).collect();
+            vec![Change::Service(Box::new(service)), Change::Slice(Box::new(slice))]
+        };
+        let event = |first, changes| Event::Source(SourceEvent { first, changes, ..SourceEvent::default() });
+        let in_force = |engine: &Engine<Memory>| {
+            let observed = engine.reconciler.store().observe().expect("maps");
+            observed.backends.values().filter(|backend| !backend.is_free()).count()
+        };
+        engine.handle(event(true, of_width(1, 3))).expect("a report");
+        assert_eq!((in_force(&engine), engine.is_behind()), (3, false));
+        let report = engine.handle(event(false, of_width(2000, 1000))).expect("a report");
+        let [refusal] = &report.refusals[..] else { panic!("one: {:?}", report.refusals) };
+        assert!(refusal.message.contains("stays as it was: its ports have 2000000"), "{}", refusal.message);
+        engine.handle(Event::Addresses(vec!["172.16.0.5".parse().unwrap()])).expect("a report");
+        assert_eq!((in_force(&engine), engine.is_behind()), (3, true), "all was compiled anew");
+        assert_eq!(engine.handle(Event::Retry).expect("a report").refusals.len(), 1);
+        let report = engine.handle(event(false, of_width(2, 4))).expect("a report");
+        assert_eq!((report.refusals, engine.is_behind()), (vec![], false));
+        assert_eq!(engine.snapshot().services[0].ports.len(), 2);
     }
 }

@@ -24,3 +24,4 @@ pub mod source;
 pub mod tables;
 pub mod takeover;
 pub mod terminate;
+mod text;

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
-use lb_userspace::cli::Cli;
+use lb_userspace::cli::{self, Cli};
 
 fn main() -> ExitCode {
     match Cli::from_command_line().and_then(Cli::run) {
@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         // Whoever reads our output has seen enough: `shunt services | head`.
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("shunt: {error:#}");
+            eprintln!("shunt: {}", cli::plain(&error));
             ExitCode::FAILURE
         }
     }

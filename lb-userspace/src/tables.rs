@@ -8,6 +8,7 @@ use ipnet::IpNet;
 use lb_common::{Addr, FrontendFlags, FrontendKey, Port, Proto};
 
 use crate::model::{Family, ObjectName, ServiceType};
+use crate::text;
 
 /// One load-balancing group: a Service port in one address family (SVC-04, SVC-07).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,7 +27,7 @@ impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.service)?;
         if !self.port_name.is_empty() {
-            write!(f, ":{}", self.port_name)?;
+            write!(f, ":{}", text::name(&self.port_name))?;
         }
         write!(f, " {} {}", self.protocol, self.family)
     }

@@ -28,6 +28,7 @@ use ipnet::IpNet;
 
 use crate::explain;
 use crate::source::manifest::{Config, ConfigError, PortRange};
+use crate::text;
 
 /// Service load balancing for Kubernetes in the kernel.
 ///
@@ -75,6 +76,11 @@ pub(crate) struct PinDir {
     /// Instances with pin directories of their own can serve side by side on one machine.
     #[arg(long, env = "SHUNT_PIN_DIR", value_name = "DIR", default_value = DEFAULT_PIN_DIR)]
     pub(crate) pin_dir: PathBuf,
+}
+
+/// An error as a terminal may be shown it: names of objects and of files are in it.
+pub fn plain(error: &anyhow::Error) -> String {
+    text::lines(&format!("{error:#}"))
 }
 
 /// What numbers a directory of manifests may be given: what an API server is told by flags of these names.

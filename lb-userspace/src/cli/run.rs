@@ -305,6 +305,7 @@ fn tell(report: &Report, is_retry: bool) {
     // What is only tried again is told where it changes something.
     if !is_retry {
         tracing::info!(
+            target: super::logging::OFTEN,
             services = report.services,
             writes = report.writes,
             refused = report.refusals.len(),

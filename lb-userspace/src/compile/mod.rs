@@ -11,6 +11,7 @@ pub mod claims;
 pub(crate) mod endpoints;
 mod frontends;
 mod policy;
+pub mod size;
 mod source_ranges;
 #[cfg(test)]
 pub(crate) mod tests;

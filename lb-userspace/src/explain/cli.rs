@@ -22,6 +22,7 @@ use crate::model::{DetectLocal, Family, NodeFacts, NodePortAddresses, ObjectName
 use crate::reconcile::{Observed, Store};
 use crate::source::manifest::read_directory;
 use crate::source::translate;
+use crate::text;
 
 /// Say what becomes of a packet to a Service, and why.
 ///
@@ -225,7 +226,7 @@ pub(super) fn answer(args: &Args, known: &Known, out: &mut impl Write) -> anyhow
             if let Some(live) = &live {
                 draw::live(&mut text, live)?;
             }
-            out.write_all(text.as_bytes())?;
+            out.write_all(text::lines(&text).as_bytes())?;
         }
         Output::Json => {
             let Question { src, proto, dst, dport } = question;

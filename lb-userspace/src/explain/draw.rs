@@ -10,6 +10,7 @@ use super::index::{Group, Place, Target};
 use super::manifests::Pods;
 use super::question::{Question, Source};
 use super::{Answer, Index, Live, Verdict, words};
+use crate::text;
 
 /// Endpoints that are drawn one by one.
 const MOST_ENDPOINTS: usize = 8;
@@ -46,32 +47,30 @@ pub(super) fn draw(
     }
     let row = if answer.row.is_empty() { String::new() } else { format!(" ({})", answer.row) };
     writeln!(out, "{}{row}", answer.verdict.name())?;
-    writeln!(out, "  {}", answer.reason)?;
+    writeln!(out, "  {}", text::sentence(&answer.reason))?;
     if let Some(caution) = &answer.caution {
-        writeln!(out, "  Take care: {caution}.")?;
+        writeln!(out, "  Take care: {}.", text::sentence(caution))?;
     }
     if answer.steps.is_empty() {
-        return answer.endpoints.iter().try_for_each(|endpoint| writeln!(out, "  {endpoint}"));
+        return answer
+            .endpoints
+            .iter()
+            .try_for_each(|endpoint| writeln!(out, "  {}", text::sentence(endpoint)));
     }
     writeln!(out)?;
     writeln!(out, "Decided by")?;
     for (number, step) in answer.steps.iter().enumerate() {
         let dot = if step.field.is_empty() { "" } else { " " };
-        writeln!(
-            out,
-            "  {}. {}{dot}{}: {} [{}]",
-            number + 1,
-            step.object,
-            step.field,
-            step.finding,
-            step.row
-        )?;
+        let step = format!("{}{dot}{}: {} [{}]", step.object, step.field, step.finding, step.row);
+        writeln!(out, "  {}. {}", number + 1, text::sentence(step))?;
     }
     Ok(())
 }
 
 fn stop(out: &mut impl Write, what: &str, address: &str, note: &str) -> fmt::Result {
-    writeln!(out, "  {}", format!("{what:<16}{address:<24}{note}").trim_end())
+    // Ports, pods and nodes have the names that objects give them.
+    let line = format!("{what:<16}{address:<24}{note}");
+    writeln!(out, "  {}", text::sentence(line.trim_end()))
 }
 
 fn arrow(out: &mut impl Write) -> fmt::Result {

@@ -11,6 +11,7 @@ use lb_common::Proto;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Uid;
+use crate::text;
 
 /// `metadata.namespace` and `metadata.name`. A clone is the same text: there are many of each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -54,7 +55,7 @@ impl<'de> Deserialize<'de> for ObjectName {
 
 impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
+        write!(f, "{}/{}", text::name(&self.namespace), text::name(&self.name))
     }
 }
 

@@ -138,8 +138,18 @@ impl<S: Store> Reconciler<S> {
 
     /// Makes the maps hold these tables and nothing else.
     pub fn replace_all(&mut self, tables: Vec<ServiceTable>) -> Outcome {
+        self.replace_all_but(tables, |_| false)
+    }
+
+    /// The same, but that these Services stay as they are.
+    pub fn replace_all_but(
+        &mut self,
+        tables: Vec<ServiceTable>,
+        stays: impl Fn(&ObjectName) -> bool,
+    ) -> Outcome {
         let wanted: BTreeSet<ServiceKey> = tables.iter().map(|table| table.key.clone()).collect();
-        let gone = self.state.groups.keys().filter(|key| !wanted.contains(*key)).cloned().collect();
+        let is_gone = |key: &&ServiceKey| !wanted.contains(*key) && !stays(&key.service);
+        let gone = self.state.groups.keys().filter(is_gone).cloned().collect();
         self.waiting.clear();
         self.stalled.forget();
         self.is_told = true;

@@ -13,6 +13,7 @@ use crate::compile::compile;
 use crate::model::{Family, NodeFacts, Service, ServiceType, World};
 use crate::reconcile::Observed;
 use crate::tables::ServiceTable;
+use crate::text;
 
 /// One Service port in one address family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -215,8 +216,8 @@ pub fn print_services_into(out: &mut impl Write, rows: &[ServiceRow], format: Fo
     table.set_header(header);
     for row in rows {
         let mut cells = vec![
-            row.namespace.clone(),
-            row.name.clone(),
+            text::name(&row.namespace).to_string(),
+            text::name(&row.name).to_string(),
             row.kind.clone(),
             address(row),
             ports(row),
@@ -253,8 +254,9 @@ fn ports(row: &ServiceRow) -> String {
     if row.port == 0 {
         return "nothing to proxy".to_owned();
     }
-    let name = if row.port_name.is_empty() { String::new() } else { format!("{} ", row.port_name) };
-    format!("{name}{}/{} → {}", row.port, row.protocol, row.target_port)
+    let name =
+        if row.port_name.is_empty() { String::new() } else { format!("{} ", text::name(&row.port_name)) };
+    format!("{name}{}/{} → {}", row.port, row.protocol, text::name(&row.target_port))
 }
 
 fn endpoints(row: &ServiceRow, wide: bool) -> String {

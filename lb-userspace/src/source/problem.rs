@@ -5,6 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::model::ObjectName;
+use crate::text;
 
 /// An object as people name it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -27,9 +28,9 @@ impl ObjectRef {
 impl fmt::Display for ObjectRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.namespace.is_empty() {
-            write!(f, "{} {}", self.kind, self.name)
+            write!(f, "{} {}", self.kind, text::name(&self.name))
         } else {
-            write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+            write!(f, "{} {}/{}", self.kind, text::name(&self.namespace), text::name(&self.name))
         }
     }
 }
@@ -63,7 +64,7 @@ impl Problem {
 impl fmt::Display for Problem {
     /// A line number is for a problem that has no object: an object is found by its name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        write!(f, "{}", text::sentence(&self.file))?;
         if let (Some(line), None) = (self.line, &self.object) {
             write!(f, ":{line}")?;
         }
@@ -71,9 +72,9 @@ impl fmt::Display for Problem {
             write!(f, ": {object}")?;
         }
         if let Some(field) = &self.field {
-            write!(f, ": {field}")?;
+            write!(f, ": {}", text::name(field))?;
         }
-        write!(f, ": {}", self.message)
+        write!(f, ": {}", text::sentence(&self.message))
     }
 }
 

@@ -7,6 +7,10 @@ use super::object::{self, Object};
 use super::{allocate, parse, validate};
 use crate::source::{ObjectRef, Problem};
 
+/// So much that is wrong with a file is told one by one, and as much that is worth a word; the rest is counted. A
+/// file of the greatest size can have four million things wrong with it.
+const MOST_OF_FILE: usize = 100;
+
 /// An object that a file holds.
 #[derive(Debug, Clone)]
 pub(super) struct Entry {
@@ -25,6 +29,8 @@ pub(super) struct Contents {
     pub(super) notes: Vec<Problem>,
     /// Every object in it could be told from the others: what isn't among them, isn't in the file.
     pub(super) is_whole: bool,
+    problems_left_out: usize,
+    notes_left_out: usize,
 }
 
 /// Where a problem is.
@@ -58,23 +64,43 @@ pub(super) fn contents(file: &str, bytes: &Result<Vec<u8>, String>, config: &Con
     };
     let mut contents = Contents { is_whole: true, ..Contents::default() };
     for document in documents {
-        for item in decode::objects(&document) {
-            contents.add(file, document.line, item, config);
+        decode::each_object(&document, &mut |item| contents.add(file, document.line, item, config));
+    }
+    for (kept, left_out) in
+        [(&mut contents.problems, contents.problems_left_out), (&mut contents.notes, contents.notes_left_out)]
+    {
+        if left_out > 0 {
+            kept.push(Problem::of_file(file, format!("{left_out} more of the kind are not told")));
         }
     }
     contents
 }
 
+/// Keeps the first of what is said of a file, and counts the rest.
+fn keep(kept: &mut Vec<Problem>, left_out: &mut usize, said: impl Iterator<Item = Problem>) {
+    for problem in said {
+        if kept.len() < MOST_OF_FILE { kept.push(problem) } else { *left_out += 1 }
+    }
+}
+
 impl Contents {
+    fn keep_problems(&mut self, said: impl Iterator<Item = Problem>) {
+        keep(&mut self.problems, &mut self.problems_left_out, said);
+    }
+
+    fn keep_notes(&mut self, said: impl Iterator<Item = Problem>) {
+        keep(&mut self.notes, &mut self.notes_left_out, said);
+    }
+
     fn add(&mut self, file: &str, line: Option<u64>, item: Item, config: &Config) {
         match item {
             Item::Other(kind) => {
                 let note = Fault::new("", format!("{kind} is of no use here"));
-                self.notes.push(Place { file, line, id: None }.problem(note));
+                self.keep_notes(std::iter::once(Place { file, line, id: None }.problem(note)));
             }
             Item::Broken(id, faults) => {
                 let place = Place { file, line, id: id.as_ref() };
-                self.problems.extend(faults.into_iter().map(|fault| place.problem(fault)));
+                self.keep_problems(faults.into_iter().map(|fault| place.problem(fault)));
                 self.is_whole &= id.is_some();
                 self.entries.extend(id.map(|id| Entry { id, line, object: None }));
             }
@@ -82,11 +108,11 @@ impl Contents {
                 let place = Place { file, line, id: Some(&id) };
                 let object = match checked(&manifest, config) {
                     Ok((object, notes)) => {
-                        self.notes.extend(notes.into_iter().map(|note| place.problem(note)));
+                        self.keep_notes(notes.into_iter().map(|note| place.problem(note)));
                         Some(object)
                     }
                     Err(faults) => {
-                        self.problems.extend(faults.into_iter().map(|fault| place.problem(fault)));
+                        self.keep_problems(faults.into_iter().map(|fault| place.problem(fault)));
                         None
                     }
                 };
@@ -127,6 +153,7 @@ pub struct Found {
 pub fn found(files: &Files) -> (Vec<Found>, Vec<Problem>) {
     let (mut all, mut problems) = (vec![], vec![]);
     let mut names = std::collections::BTreeSet::new();
+    let mut left_out = 0;
     for (file, bytes) in files {
         let documents = match bytes {
             Ok(bytes) => parse::documents(file, bytes),
@@ -137,23 +164,26 @@ pub fn found(files: &Files) -> (Vec<Found>, Vec<Problem>) {
             vec![]
         });
         for document in documents {
-            for item in decode::objects(&document) {
-                match item {
-                    Item::Object(id, manifest) if names.insert(id.clone()) => {
-                        all.push(Found { file: file.clone(), id, manifest });
-                    }
-                    Item::Object(id, _) => {
-                        let place = Place { file, line: document.line, id: Some(&id) };
-                        problems.push(place.problem(Fault::new("", "is there twice: the first one counts")));
-                    }
-                    Item::Broken(id, faults) => {
-                        let place = Place { file, line: document.line, id: id.as_ref() };
-                        problems.extend(faults.into_iter().map(|fault| place.problem(fault)));
-                    }
-                    Item::Other(_) => {}
+            decode::each_object(&document, &mut |item| match item {
+                Item::Object(id, manifest) if names.insert(id.clone()) => {
+                    all.push(Found { file: file.clone(), id, manifest });
                 }
-            }
+                Item::Object(id, _) => {
+                    let place = Place { file, line: document.line, id: Some(&id) };
+                    let twice = place.problem(Fault::new("", "is there twice: the first one counts"));
+                    keep(&mut problems, &mut left_out, std::iter::once(twice));
+                }
+                Item::Broken(id, faults) => {
+                    let place = Place { file, line: document.line, id: id.as_ref() };
+                    let said = faults.into_iter().map(|fault| place.problem(fault));
+                    keep(&mut problems, &mut left_out, said);
+                }
+                Item::Other(_) => {}
+            });
         }
+    }
+    if left_out > 0 {
+        problems.push(Problem::of_file("these files", format!("{left_out} more of the kind are not told")));
     }
     (all, problems)
 }

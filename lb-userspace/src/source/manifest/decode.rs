@@ -13,6 +13,9 @@ use super::parse::Document;
 use crate::model::ObjectName;
 use crate::source::ObjectRef;
 
+/// So many fields that an object's kind doesn't have are told: it is refused by one.
+const MOST_FAULTS: usize = 100;
+
 /// The kinds that are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
@@ -97,35 +100,40 @@ pub(super) enum Item {
     Other(String),
 }
 
-/// The objects of a document: one, or all items of a list.
+/// Gives `take` the objects of a document: one, or all items of a list, one after the other.
+pub(super) fn each_object(document: &Document, take: &mut dyn FnMut(Item)) {
+    each(&document.value, None, take);
+}
+
+#[cfg(test)]
 pub(super) fn objects(document: &Document) -> Vec<Item> {
     let mut items = vec![];
-    collect(&document.value, None, &mut items);
+    each_object(document, &mut |item| items.push(item));
     items
 }
 
 /// `inherited` are `apiVersion` and `kind` of the items of a typed list, which needn't say it again.
-fn collect(value: &Value, inherited: Option<(&str, &str)>, items: &mut Vec<Item>) {
+fn each(value: &Value, inherited: Option<(&str, &str)>, take: &mut dyn FnMut(Item)) {
     if !value.is_object() {
-        return items.push(broken(None, "", "is not an object with apiVersion, kind and metadata"));
+        return take(broken(None, "", "is not an object with apiVersion, kind and metadata"));
     }
     let text = |field: &str| value.get(field).and_then(Value::as_str);
     let Some(kind) = text("kind").or(inherited.map(|(_, kind)| kind)) else {
-        return items.push(broken(None, "kind", "is missing or no text"));
+        return take(broken(None, "kind", "is missing or no text"));
     };
     let Some(version) = text("apiVersion").or(inherited.map(|(version, _)| version)) else {
-        return items.push(broken(None, "apiVersion", "is missing or no text"));
+        return take(broken(None, "apiVersion", "is missing or no text"));
     };
     if let Some(item_kind) = kind.strip_suffix("List") {
         let Some(list) = value.get("items").and_then(Value::as_array) else {
-            return items.push(broken(None, "items", "is missing or no list"));
+            return take(broken(None, "items", "is missing or no list"));
         };
         let inherited = (!item_kind.is_empty()).then_some((version, item_kind));
-        return list.iter().for_each(|item| collect(item, inherited, items));
+        return list.iter().for_each(|item| each(item, inherited, take));
     }
     match Kind::ALL.into_iter().find(|known| known.names() == (version, kind)) {
-        Some(kind) => items.push(object(kind, value)),
-        None => items.push(Item::Other(format!("{version} {kind}"))),
+        Some(kind) => take(object(kind, value)),
+        None => take(Item::Other(format!("{version} {kind}"))),
     }
 }
 
@@ -168,7 +176,9 @@ fn decode<T: DeserializeOwned>(value: &Value) -> Result<Box<T>, Vec<Fault>> {
     let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
     let decoded = serde_ignored::deserialize(tracked, |path| {
         // `kind` and `apiVersion` of items of a typed list were read by whoever came here.
-        faults.push(Fault::new(Field(&path).to_string(), "is not a field of this kind"));
+        if faults.len() < MOST_FAULTS {
+            faults.push(Fault::new(Field(&path).to_string(), "is not a field of this kind"));
+        }
     });
     match decoded {
         Ok(object) if faults.is_empty() => Ok(Box::new(object)),

@@ -13,6 +13,12 @@ use crate::source::Problem;
 /// The largest file that is read, in bytes: some 50,000 Services. What is larger is no manifest.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
 
+/// The most files that are read: each costs a few system calls at every reading, which are six a minute.
+const MAX_FILES: usize = 10_000;
+
+/// The most bytes that all files may have together: they are in memory while they are read.
+const MAX_BYTES: u64 = 256 << 20;
+
 /// How often a directory is read anew when it was swapped for another while it was read.
 const ATTEMPTS: usize = 3;
 
@@ -24,7 +30,7 @@ pub type Files = BTreeMap<String, Result<Vec<u8>, String>>;
 ///
 /// # Errors
 ///
-/// The directory can't be listed. A file that can't be read is an entry like another.
+/// The directory can't be listed, or holds more than [`MAX_FILES`] files or [`MAX_BYTES`]. A file that can't be read is an entry like another.
 pub fn read_directory(dir: &Path) -> Result<Files, Box<Problem>> {
     for _ in 1..ATTEMPTS {
         let version = version(dir);
@@ -46,7 +52,14 @@ fn read_once(dir: &Path) -> Result<Files, Box<Problem>> {
     let of_directory = |error: io::Error| {
         Box::new(Problem::of_file(dir.display().to_string(), format!("can't be read: {error}")))
     };
+    let beyond = |most: &str| {
+        let message = format!(
+            "holds more than {most} of *.yaml, *.yml and *.json: nothing of it is read. Take out what Shunt doesn't serve"
+        );
+        Box::new(Problem::of_file(dir.display().to_string(), message))
+    };
     let mut files = Files::new();
+    let mut bytes = 0;
     for entry in fs::read_dir(dir).map_err(of_directory)? {
         let entry = entry.map_err(of_directory)?;
         if !is_manifest_name(&entry.file_name()) {
@@ -61,6 +74,13 @@ fn read_once(dir: &Path) -> Result<Files, Box<Problem>> {
             }
             Err(error) => Err(error.to_string()),
         };
+        bytes += contents.as_ref().map_or(0, |bytes: &Vec<u8>| bytes.len() as u64);
+        if bytes > MAX_BYTES {
+            return Err(beyond(&format!("{MAX_BYTES} bytes")));
+        }
+        if files.len() == MAX_FILES {
+            return Err(beyond(&format!("{MAX_FILES} files")));
+        }
         files.insert(path.display().to_string(), contents);
     }
     Ok(files)
@@ -83,6 +103,11 @@ enum ReadError {
 
 /// The bytes of a file; `None` for a directory.
 fn read_file(path: &Path) -> Result<Option<Vec<u8>>, ReadError> {
+    // To open a device is to do something to it; what took the place of a file since is seen below.
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() && !found.is_dir() {
+        return Err(ReadError::NotAFile);
+    }
     // A pipe without a writer would be waited for at open(2) for ever.
     let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
@@ -152,5 +177,50 @@ mod tests {
             problem.to_string(),
             "/nonexistent/manifests: can't be read: No such file or directory (os error 2)"
         );
+    }
+
+    #[test]
+    fn a_link_that_leads_to_itself_a_pipe_and_a_device_are_told_and_never_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        symlink("loop.yaml", dir.path().join("loop.yaml")).unwrap();
+        symlink("/dev/zero", dir.path().join("zero.yaml")).unwrap();
+        let pipe = dir.path().join("pipe.yaml");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        fs::write(dir.path().join("right.yaml"), "a: 1").unwrap();
+
+        let files = read_directory(dir.path()).unwrap();
+        let said: Vec<_> =
+            files.values().map(|file| file.as_ref().err().map_or("", String::as_str)).collect();
+        let (link, other) = (
+            "can't be read: Too many levels of symbolic links (os error 40)",
+            "is neither a file nor a directory",
+        );
+        assert_eq!(said, [link, other, "", other]);
+    }
+
+    #[test]
+    fn of_a_directory_with_too_many_files_nothing_is_read_and_it_is_said_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let some = dir.path().join("0.yaml");
+        fs::write(&some, "a: 1").unwrap();
+        for number in 1..MAX_FILES {
+            fs::hard_link(&some, dir.path().join(format!("{number}.yaml"))).unwrap();
+        }
+        assert_eq!(read_directory(dir.path()).unwrap().len(), MAX_FILES);
+        fs::hard_link(&some, dir.path().join("last.yaml")).unwrap();
+        let problem = read_directory(dir.path()).unwrap_err().to_string();
+        assert!(problem.contains("more than 10000 files") && problem.contains("Take out"), "{problem}");
+    }
+
+    #[test]
+    fn of_a_directory_with_too_many_bytes_nothing_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let some = dir.path().join("0.yaml");
+        File::create(&some).unwrap().set_len(MAX_FILE_BYTES).unwrap();
+        for number in 1..=MAX_BYTES / MAX_FILE_BYTES {
+            fs::hard_link(&some, dir.path().join(format!("{number}.yaml"))).unwrap();
+        }
+        let problem = read_directory(dir.path()).unwrap_err().to_string();
+        assert!(problem.contains("more than 268435456 bytes"), "{problem}");
     }
 }

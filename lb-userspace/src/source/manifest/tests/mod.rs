@@ -3,6 +3,7 @@
 mod contention;
 mod endpoints;
 mod examples;
+mod hostile;
 mod last_good;
 mod numbers;
 mod properties;

@@ -1,8 +1,18 @@
 //! Logs: one line an event, on standard error.
+//!
+//! Invariants: whatever a name or an error holds, it is one line of a bounded length ([`fields`]); whatever
+//! happens how often, there is a bounded number of lines a minute ([`limit`]).
+
+mod fields;
+mod limit;
 
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, fmt};
+
+pub(super) use limit::OFTEN;
 
 /// How much is logged.
 #[derive(Debug, clap::Args)]
@@ -20,11 +30,15 @@ impl Logging {
         let filter = format!("kube_client=off,kube_runtime=off,{}", self.log);
         let filter =
             EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("--log {}: {error}", self.log))?;
-        tracing_subscriber::fmt()
-            .with_env_filter(filter)
+        let lines = fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
             .with_target(false)
+            .fmt_fields(fields::Fields);
+        tracing_subscriber::registry()
+            .with(filter)
+            .with(limit::Limit::default())
+            .with(lines)
             .try_init()
             .map_err(|error| anyhow::anyhow!("cannot begin to log: {error}"))
     }
