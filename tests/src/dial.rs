@@ -13,7 +13,7 @@ use crate::process::Process;
 use crate::wire::{Attempt, BindReport, Blow, End, HammerReport, Held, Transport};
 
 /// How long a client that is told to end may take; each of its calls has a time-out of its own.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A dial to be made.
 #[derive(Debug, Clone)]

@@ -132,7 +132,12 @@ impl Shunt {
 
     /// Waits until all that is known is in force.
     pub fn wait_until_complete(&self) -> Result<()> {
-        self.process.wait_for_line(0, PATIENCE, |line| line.contains(COMPLETE)).map(drop)
+        self.wait_until_complete_within(PATIENCE)
+    }
+
+    /// The same, where the machine may have much else to do.
+    pub fn wait_until_complete_within(&self, patience: Duration) -> Result<()> {
+        self.process.wait_for_line(0, patience, |line| line.contains(COMPLETE)).map(drop)
     }
 
     /// Whether it has said so by now.

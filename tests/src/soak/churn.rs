@@ -25,8 +25,8 @@ const MARKER: &str = "zz-marker";
 const MARKER_IP: [u8; 4] = [10, 96, 1, 1];
 /// How often the map is asked for the version.
 const LOOK: Duration = Duration::from_millis(2);
-/// How long a version may take to be in force where nothing hinders it.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a version may take to be in force where nothing hinders it but a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 type Frontends = HashMap<MapData, FrontendKey, Frontend>;
 
@@ -155,9 +155,10 @@ impl Churn {
     /// Who was an endpoint at some time between, or may have been.
     fn allowed(&self, path: &Path, started_ns: u64, ended_ns: u64) -> BTreeSet<&str> {
         let versions = self.shared.versions();
+        // Each is written after the one before was seen to be in force: both grow.
         let in_force = |version: &Version| version.in_force_ns.is_some_and(|at| at <= started_ns);
-        let first = versions.iter().rposition(in_force).unwrap_or(0);
-        let last = versions.iter().rposition(|version| version.written_ns <= ended_ns).unwrap_or(first);
+        let first = versions.partition_point(in_force).saturating_sub(1);
+        let last = versions.partition_point(|version| version.written_ns <= ended_ns).saturating_sub(1);
         let names = self.shared.names.iter().enumerate();
         let is_allowed = |pod: usize| (first..=last).any(|version| path.has(version, pod));
         names.filter(|(pod, _)| is_allowed(*pod)).map(|(_, name)| name.as_str()).collect()

@@ -16,6 +16,9 @@ use crate::shunt::{Options, Shunt};
 
 /// So long an instance lives at most after all was in force, so that it is ended while it puts changes in force.
 const SYNCS: Duration = Duration::from_millis(150);
+/// How long a start, or putting in force all that is known, may take on a machine that has much else to do: this
+/// is no judgement of speed.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Keeps an instance on the stage: there always is one, be it in its start.
 #[derive(Debug)]
@@ -24,8 +27,13 @@ pub struct Keeper<'a> {
     options: Options,
     shunt: Option<Shunt>,
     random: fastrand::Rng,
-    /// What a start took, from the process to all in force, where maps were there already.
+    /// What the last start took that was waited for, from the process to all in force, where maps were there
+    /// already.
     need: Duration,
+    /// When the instance was started.
+    began: Instant,
+    /// Whether the kill that was last was to be in the start.
+    is_for_start: bool,
     /// Lines by which instances that are gone told of errors.
     errors: Vec<String>,
 }
@@ -55,10 +63,19 @@ impl<'a> Keeper<'a> {
         let shunt = Shunt::resume(&stage.node, &options)?;
         let need = began.elapsed();
         let random = fastrand::Rng::with_seed(seed);
-        Ok(Self { stage, options, shunt: Some(shunt), random, need, errors: Vec::new() })
+        Ok(Self {
+            stage,
+            options,
+            shunt: Some(shunt),
+            random,
+            need,
+            began,
+            is_for_start: false,
+            errors: Vec::new(),
+        })
     }
 
-    /// What a start took.
+    /// What a start takes, by the last one that was waited for.
     pub fn need(&self) -> Duration {
         self.need
     }
@@ -72,18 +89,20 @@ impl<'a> Keeper<'a> {
         self.shunt.as_ref().context("the instance was not started again")
     }
 
-    /// Kills it at a moment of chance and starts it again: three of four times within a bit more than what a start
-    /// takes, else while it puts changes in force.
+    /// Kills it at a moment of chance and starts it again: one time within what a start takes, and the next time
+    /// while it puts changes in force. What a start takes is learnt from those: it is another thing under load.
     ///
     /// # Errors
     ///
     /// Where it had ended by itself, or can't be started.
     pub fn kill(&mut self, tally: &mut Tally) -> Result<()> {
-        if self.random.u8(..4) == 0 {
-            self.shunt()?.wait_until_complete()?;
-            thread::sleep(SYNCS.mul_f64(self.random.f64()));
+        self.is_for_start = !self.is_for_start;
+        if self.is_for_start {
+            thread::sleep(self.need.mul_f64(self.random.f64()));
         } else {
-            thread::sleep(self.need.mul_f64(1.2 * self.random.f64()));
+            self.wait()?;
+            self.need = self.began.elapsed();
+            thread::sleep(SYNCS.mul_f64(self.random.f64()));
         }
         let is_complete = self.shunt()?.is_complete();
         tally.ended_in_start += u64::from(!is_complete);
@@ -107,7 +126,7 @@ impl<'a> Keeper<'a> {
     ///
     /// Where it never is.
     pub fn wait(&self) -> Result<()> {
-        self.shunt()?.wait_until_complete()
+        self.shunt()?.wait_until_complete_within(PATIENCE)
     }
 
     /// The lines by which instances told of errors, of this one and those before.
@@ -146,6 +165,7 @@ impl<'a> Keeper<'a> {
         self.errors.extend(errors_of(&shunt));
         end(shunt)?;
         *tally.ends.entry(how.to_owned()).or_default() += 1;
+        self.began = Instant::now();
         self.shunt = Some(Shunt::begin(&self.stage.node, &self.options)?);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -19,6 +19,11 @@ use crate::{tcp, udp};
 const CLIENTS: usize = 4;
 /// So that a minute's dials can be judged, and ports are not the measure.
 const PAUSE: Duration = Duration::from_millis(10);
+/// What a call of a dial may take: the machine may have much else to do, and only what is really lost is to count.
+/// What TCP sends again is answered within it all the same, and is counted as slow.
+const LIMIT: Duration = Duration::from_secs(20);
+/// A dial that takes longer has sent its first packet again (RFC 6298: after a second), or waited for the machine.
+const SLOW: Duration = Duration::from_millis(900);
 /// Bytes a second of a download.
 const RATE: u32 = 1 << 20;
 
@@ -28,6 +33,7 @@ pub struct Load {
     hammers: Vec<(Path, Hammer)>,
     downloads: Vec<(Path, JoinHandle<Downloads>)>,
     ended: Arc<AtomicBool>,
+    stalled: JoinHandle<Duration>,
 }
 
 /// What one client downloaded: how often whole, and what went wrong.
@@ -46,7 +52,8 @@ impl Load {
         let mut hammers = Vec::new();
         for path in PATHS {
             let log = stage.node.state_file().with_file_name(format!("{}.jsonl", path.name));
-            let hammer = dial(&path).pausing(PAUSE).hammer(place(stage, &path), CLIENTS, log)?;
+            let hammer =
+                dial(&path).pausing(PAUSE).within(LIMIT).hammer(place(stage, &path), CLIENTS, log)?;
             hammers.push((path, hammer));
         }
         let downloads = TRANSFERS.into_iter().map(|path| {
@@ -56,7 +63,11 @@ impl Load {
             (path, thread::spawn(move || download_all(&place, &line, &expected, &ended)))
         });
         let downloads = downloads.collect();
-        Ok(Self { hammers, downloads, ended })
+        let stalled = thread::spawn({
+            let ended = Arc::clone(&ended);
+            move || longest_stall(&ended)
+        });
+        Ok(Self { hammers, downloads, ended, stalled })
     }
 
     /// Ends all clients, the downloads when they are complete, and judges what they did.
@@ -67,10 +78,15 @@ impl Load {
     pub fn end(self, churn: &Churn) -> Result<Tally> {
         let mut tally = Tally::default();
         self.ended.store(true, Ordering::Relaxed);
+        let stalled = self.stalled.join().ok().context("the watch on the machine panicked")?;
+        tally.stalled_ms = stalled.as_millis() as u64;
         for (path, hammer) in self.hammers {
             let (_, blows) = hammer.stop()?;
             let mut dials = Dials::default();
             for blow in &blows {
+                let took = Duration::from_nanos(blow.ended_ns.saturating_sub(blow.started_ns));
+                dials.slow += u64::from(took > SLOW);
+                dials.slowest_ms = dials.slowest_ms.max(took.as_millis() as u64);
                 match churn.judge(&path, blow) {
                     Verdict::Right { could_be_wrong } => {
                         dials.ok += 1;
@@ -118,6 +134,18 @@ fn checksum(stage: &Stage, size: u64) -> Result<String> {
     let sum = pod.place().run("sh", &["-c", &format!("curl -sSf {url} | sha256sum")])?;
     ensure!(sum.len() > 64, "no checksum: {sum}");
     Ok(sum)
+}
+
+/// How much longer a short sleep took than it was to: so long the machine let this process wait, and may have let
+/// clients and servers wait.
+fn longest_stall(ended: &AtomicBool) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !ended.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        thread::sleep(PAUSE);
+        longest = longest.max(began.elapsed().saturating_sub(PAUSE));
+    }
+    longest
 }
 
 fn download_all(place: &Place, line: &str, expected: &str, ended: &AtomicBool) -> Downloads {

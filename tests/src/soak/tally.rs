@@ -21,6 +21,10 @@ pub struct Dials {
     pub failed: u64,
     /// Answered by who was none.
     pub wrong: u64,
+    /// Of all of them, those that took long: a packet was lost and sent again, or the machine was busy.
+    pub slow: u64,
+    /// What the slowest took, milliseconds.
+    pub slowest_ms: u64,
 }
 
 /// All of it.
@@ -32,6 +36,9 @@ pub struct Tally {
     pub transfers: BTreeMap<String, u64>,
     /// Downloads that broke off or came otherwise.
     pub transfers_lost: u64,
+    /// What a thread that does nothing had to wait for the machine, milliseconds: a dial that is lost in more than its
+    /// limit shows nothing where this is as long.
+    pub stalled_ms: u64,
     /// By what ended the instance: how often.
     pub ends: BTreeMap<String, u64>,
     /// Of all ends, those before all that was known was in force.
@@ -54,6 +61,8 @@ impl Tally {
             sum.ended_with_endpoint += dials.ended_with_endpoint;
             sum.failed += dials.failed;
             sum.wrong += dials.wrong;
+            sum.slow += dials.slow;
+            sum.slowest_ms = sum.slowest_ms.max(dials.slowest_ms);
         }
         for (ours, theirs) in [
             (&mut self.transfers, other.transfers),
@@ -64,6 +73,7 @@ impl Tally {
                 *ours.entry(key).or_default() += count;
             }
         }
+        self.stalled_ms = self.stalled_ms.max(other.stalled_ms);
         self.transfers_lost += other.transfers_lost;
         self.ended_in_start += other.ended_in_start;
         self.wrongs.extend(other.wrongs);
@@ -86,14 +96,16 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "  dials                 ok could-be-wrong  failed  wrong  ended   slow     slowest")?;
         for (path, dials) in &self.dials {
-            let Dials { ok, could_be_wrong, ended_with_endpoint, failed, wrong } = dials;
-            write!(f, "  {path:14} ok {ok:8}, of them {could_be_wrong:8} that could be wrong; ")?;
-            writeln!(f, "failed {failed}, wrong {wrong}, ended with their endpoint {ended_with_endpoint}")?;
+            let Dials { ok, could_be_wrong, ended_with_endpoint, failed, wrong, slow, slowest_ms } = dials;
+            write!(f, "  {path:14} {ok:9} {could_be_wrong:14} {failed:7} {wrong:6} ")?;
+            writeln!(f, "{ended_with_endpoint:6} {slow:6} {slowest_ms:8} ms")?;
         }
-        writeln!(f, "  downloads      {:?}, lost {}", self.transfers, self.transfers_lost)?;
-        writeln!(f, "  ends           {:?}, of them in the start {}", self.ends, self.ended_in_start)?;
-        writeln!(f, "  faults         {:?}", self.faults)?;
+        writeln!(f, "  downloads      {}; lost {}", counts(&self.transfers), self.transfers_lost)?;
+        writeln!(f, "  ends           {}; of them in the start {}", counts(&self.ends), self.ended_in_start)?;
+        writeln!(f, "  faults         {}", counts(&self.faults))?;
+        writeln!(f, "  machine        stood still for at most {} ms", self.stalled_ms)?;
         for wrong in &self.wrongs {
             writeln!(f, "  WRONG          {wrong}")?;
         }
@@ -102,4 +114,12 @@ impl fmt::Display for Tally {
         }
         write!(f, "  lost           {}", self.lost())
     }
+}
+
+/// A line of counts, by name.
+fn counts(counts: &BTreeMap<String, u64>) -> String {
+    if counts.is_empty() {
+        return "none".to_owned();
+    }
+    counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }

