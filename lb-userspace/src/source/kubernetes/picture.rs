@@ -31,6 +31,9 @@ use crate::source::{ObjectRef, Problem, SourceEvent};
 /// What problems of the API as a whole are filed under.
 const API: &str = "Kubernetes API";
 
+/// So many updates of a slice have their times told in one event.
+const MOST_TRIGGERS: usize = 16;
+
 /// Something heard.
 #[derive(Debug)]
 pub(super) enum Heard {
@@ -208,9 +211,11 @@ impl Picture {
     fn put_slice(&mut self, name: &ObjectName, slice: Option<&EndpointSlice>) {
         match slice {
             Some(slice) => {
-                let trigger = translate::trigger_time(slice);
-                let triggers = trigger.into_iter();
-                triggers.for_each(|time| self.triggers.entry(name.clone()).or_default().push(time));
+                if let Some(time) = translate::trigger_time(slice) {
+                    let times = self.triggers.entry(name.clone()).or_default();
+                    times.truncate(MOST_TRIGGERS - 1);
+                    times.push(time);
+                }
             }
             None => _ = self.triggers.remove(name),
         }
