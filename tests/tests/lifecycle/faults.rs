@@ -229,6 +229,33 @@ fn a_device_that_goes_and_comes_back_serves_again() {
 }
 
 #[test]
+fn devices_that_vanish_while_they_are_attached_to_are_no_error() {
+    let scene = Scene::serving();
+    // Each lives a bit longer: some of them go between one hook and the other.
+    for lived in 0..150 {
+        let lines = [
+            "link add extra0 type veth peer name extra1",
+            "addr add 192.168.78.1/24 dev extra0",
+            "link set extra0 up",
+        ];
+        scene.node.ip(&lines).expect("a device");
+        std::thread::sleep(std::time::Duration::from_micros(lived * 400));
+        scene.node.ip(&["link del extra0"]).expect("no device");
+    }
+    // What comes after them is attached to: all of them were looked at by then.
+    let seen = scene.instance().lines_so_far();
+    let lines = [
+        "link add extra2 type veth peer name extra3",
+        "addr add 192.168.79.1/24 dev extra2",
+        "link set extra2 up",
+    ];
+    scene.node.ip(&lines).expect("a device");
+    scene.hears(seen, "attached to device extra2");
+    assert!(!scene.instance().log().contains("ERROR"), "{}", scene.instance().log());
+    scene.serves();
+}
+
+#[test]
 fn an_address_of_the_node_is_served_when_it_comes_and_no_more_when_it_goes() {
     let mut scene = Scene::serving();
     scene.end(Shunt::stop);

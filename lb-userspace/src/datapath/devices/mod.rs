@@ -14,7 +14,7 @@ mod tcx;
 use std::collections::{BTreeMap, BTreeSet};
 
 use aya::Ebpf;
-use aya::programs::{Program, SchedClassifier, TcAttachType};
+use aya::programs::{Program, ProgramError, SchedClassifier, TcAttachType, TcError};
 
 use super::place::entries;
 use super::{DatapathError, Pins};
@@ -160,6 +160,11 @@ impl DeviceHooks {
         for hook in hooks(role) {
             match self.attach(device, hook, &mut status.made_qdisc) {
                 Ok(state) => *status.hook_mut(hook.name) = state,
+                // Where it went meanwhile, nothing is wrong: the next look at the devices does without it.
+                Err(error) if is_gone(&error) => {
+                    let why = Some("it is gone".to_owned());
+                    return Ok(DeviceStatus { role: None, why, ..DeviceStatus::off(device) });
+                }
                 Err(error) => status.add_why(&format!("{}: {}", hook.name, chain(&error))),
             }
         }
@@ -193,6 +198,17 @@ impl DeviceHooks {
 /// Makes the map of records, where there is none.
 pub(super) fn ensure_records(pins: &Pins) -> Result<(), DatapathError> {
     Records::ensure(pins).map(drop)
+}
+
+/// Whether the kernel says that there is no such device.
+fn is_gone(error: &DatapathError) -> bool {
+    let DatapathError::Program { source, .. } = error else { return false };
+    let error = match source {
+        ProgramError::SyscallError(error) => &error.io_error,
+        ProgramError::TcError(TcError::IoError(error)) => error,
+        _ => return false,
+    };
+    error.raw_os_error() == Some(libc::ENODEV)
 }
 
 /// What belongs on the hooks of a device.
