@@ -73,6 +73,12 @@ impl Place {
         let mut command = self.command(program)?;
         output_of(command.args(arguments))
     }
+
+    /// Changes a setting of the kernel here, named by its path below `/proc/sys`.
+    pub fn set(&self, setting: &str, value: &str) -> Result<()> {
+        let line = format!("echo {value} > /proc/sys/{setting}");
+        self.run("sh", &["-c", &line]).map(drop)
+    }
 }
 
 /// Runs `peer probe` at a place; what became of each dial, in order, each as often as it was asked for.

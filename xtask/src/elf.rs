@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use object::Endianness;
+use object::build::elf::Builder;
 use object::elf::{DT_NEEDED, FileHeader64, PT_INTERP};
 use object::read::elf::{FileHeader, ProgramHeader};
 
@@ -20,6 +21,20 @@ pub(crate) struct Needs {
 pub(crate) fn needs(path: &Path) -> Result<Needs> {
     let data = std::fs::read(path).with_context(|| format!("{}: can't be read", path.display()))?;
     parse(&data).with_context(|| format!("{}: not a 64-bit ELF file", path.display()))
+}
+
+/// An ELF object without its debug information: type information for the kernel (BTF) is made from that when it is
+/// linked, and nobody reads it after.
+pub(crate) fn without_debug_information(data: &[u8]) -> Result<Vec<u8>> {
+    let mut object = Builder::read(data)?;
+    for section in object.sections.iter_mut() {
+        let name = section.name.to_string();
+        section.delete = [".debug_", ".rel.debug_"].iter().any(|debug| name.starts_with(debug));
+    }
+    object.delete_orphans();
+    let mut written = Vec::new();
+    object.write(&mut written)?;
+    Ok(written)
 }
 
 fn parse(data: &[u8]) -> object::Result<Needs> {

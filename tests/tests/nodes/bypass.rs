@@ -84,8 +84,9 @@ fn a_node_port_on_loopback_is_not_reached_from_a_wire() {
     check::dial(&client, &tcp("192.168.49.11:31000"));
     // A neighbour that means to: its stack sends what is for 127.0.0.0/8 out, to the node (CVE-2020-8558).
     let name = client.place().netns().to_owned();
-    for setting in ["net.ipv4.conf.all.route_localnet=1", "net.ipv4.conf.eth0.route_localnet=1"] {
-        client.place().run("sysctl", &["-qw", setting]).unwrap_or_else(|error| panic!("{name}: {error:#}"));
+    for device in ["all", "eth0"] {
+        let setting = format!("net/ipv4/conf/{device}/route_localnet");
+        client.place().set(&setting, "1").unwrap_or_else(|error| panic!("{name}: {error:#}"));
     }
     client
         .ip(&[

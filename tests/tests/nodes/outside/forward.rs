@@ -99,10 +99,7 @@ fn an_answer_that_leaves_by_another_device_is_translated_too() {
     edge.client.ip(&["addr add 192.168.50.2/24 dev eth1", "link set eth1 up"]).expect("a device");
     edge.shunt.wait_for_line(seen, |line| line.contains("attached to device eth1")).expect("its programs");
     edge.node.ip(&[format!("route add {} via 192.168.50.2", edge.client.v4())]).expect("a route");
-    edge.client
-        .place()
-        .run("sysctl", &["-qw", "net.ipv4.conf.all.rp_filter=0"])
-        .expect("no check of the way back");
+    edge.client.place().set("net/ipv4/conf/all/rp_filter", "0").expect("no check of the way back");
     for (port, pod) in [(31_001, "here"), (31_002, "there")] {
         let target = format!("{}:{port}", edge.node.v4());
         assert_eq!(check::dial(&edge.client, &tcp(&target)).greeting.pod, pod);

@@ -76,8 +76,7 @@ fn an_address_that_the_node_gets_later_is_served() {
 /// Leaves 535 ports to masquerade with: what the kernel gives to sockets is none of them.
 #[track_caller]
 fn leave_few_ports(edge: &Edge) {
-    let most = "net.ipv4.ip_local_port_range=1024 65000";
-    edge.node.place().run("sysctl", &["-qw", most]).expect("a sysctl");
+    edge.node.place().set("net/ipv4/ip_local_port_range", "1024 65000").expect("a setting");
     edge.node.ip(&["addr add 192.168.49.200/24 dev eth0"]).expect("a change of the node");
     wait_for_status(edge, |status| status["node"]["portCount"] == 535);
 }
