@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use object::Endianness;
-use object::build::elf::Builder;
-use object::elf::{DT_NEEDED, FileHeader64, PT_INTERP};
+use object::build::elf::{Builder, SectionData};
+use object::elf::{DT_NEEDED, FileHeader64, PT_INTERP, SHT_STRTAB};
 use object::read::elf::{FileHeader, ProgramHeader};
 
 /// What the dynamic linker would have to do; nothing at all for a static executable.
@@ -31,6 +31,11 @@ pub(crate) fn without_debug_information(data: &[u8]) -> Result<Vec<u8>> {
         let name = section.name.to_string();
         section.delete = [".debug_", ".rel.debug_"].iter().any(|debug| name.starts_with(debug));
     }
+    // bpf-linker has one table of strings for symbols and for sections, and the builder wants one for each.
+    let names = object.sections.add();
+    names.name = b".shstrtab"[..].into();
+    names.sh_type = SHT_STRTAB;
+    names.data = SectionData::SectionString;
     object.delete_orphans();
     let mut written = Vec::new();
     object.write(&mut written)?;
