@@ -108,11 +108,14 @@ impl ApiServer {
                 }],
             },
         });
+        // No API server takes an endpoint on loopback; one that listens there says an address that nobody has.
+        let ip = self.address.ip();
+        let ip = if ip.is_loopback() { Ipv4Addr::new(192, 0, 2, 1).into() } else { ip };
         let slice = json!({
             "kind": "EndpointSlice",
             "metadata": { "name": "kubernetes", "labels": { "kubernetes.io/service-name": "kubernetes" } },
             "addressType": "IPv4",
-            "endpoints": [{ "addresses": [self.address.ip().to_string()], "conditions": { "ready": true } }],
+            "endpoints": [{ "addresses": [ip.to_string()], "conditions": { "ready": true } }],
             "ports": [{ "name": "https", "port": self.address.port(), "protocol": "TCP" }],
         });
         self.put(&[&service, &slice])
