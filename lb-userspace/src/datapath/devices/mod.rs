@@ -98,8 +98,9 @@ impl DeviceHooks {
     /// Where a record can't be written. A device that can't be attached to is none: its status says why.
     pub fn apply(&mut self, devices: &[Device]) -> Result<Vec<DeviceStatus>, DatapathError> {
         let present: BTreeSet<u32> = devices.iter().map(|device| device.index).collect();
-        let gone: Vec<u32> = self.known.keys().filter(|index| !present.contains(index)).copied().collect();
-        for index in gone {
+        // An instance that was killed may have pinned a link that it had not recorded yet.
+        let seen: BTreeSet<u32> = self.known.keys().copied().chain(tcx::pinned(&self.pins)?).collect();
+        for index in seen.difference(&present).copied() {
             tcx::remove_pins(&self.pins, index)?;
             self.records.remove(index)?;
             if let Some(status) = self.known.remove(&index) {

@@ -10,6 +10,7 @@ use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
 
 use super::{EGRESS, INGRESS, TcHook};
+use crate::datapath::place::entries;
 use crate::datapath::{DatapathError, Pins, sys};
 use crate::node::devices::Device;
 
@@ -29,6 +30,12 @@ fn is_at_least(major: u8, minor: u8) -> bool {
 
 pub(super) fn pin_name(index: u32, hook: &str) -> String {
     format!("tc-{index}-{hook}")
+}
+
+/// The devices that there are pins for, each once or twice.
+pub(super) fn pinned(pins: &Pins) -> Result<impl Iterator<Item = u32>, DatapathError> {
+    let all = entries(&pins.version_directory().join("links"))?.into_iter();
+    Ok(all.filter_map(|pin| pin.file_name()?.to_str()?.strip_prefix("tc-")?.split_once('-')?.0.parse().ok()))
 }
 
 /// Attaches a loaded program: behind the pinned link where that one is of this device and hook, so that no
