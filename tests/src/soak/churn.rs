@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use super::stage::{PATHS, Path, Stage, TRANSFERS};
 use crate::Inside;
 use crate::manifest::{Manifest, service};
-use crate::wire::{Blow, Transport, monotonic};
+use crate::wire::{Blow, monotonic};
 
 /// The Service whose port is the version: its name is the last, so that it is put in force after the others.
 const MARKER: &str = "zz-marker";
@@ -158,9 +158,6 @@ impl Churn {
         // Each is written after the one before was seen to be in force: both grow.
         let in_force = |version: &Version| version.in_force_ns.is_some_and(|at| at <= started_ns);
         let first = versions.partition_point(in_force).saturating_sub(1);
-        // By what a datagram's flow leaves its endpoint is written after the frontends, and the marker is one: killed
-        // between the two, a client's port that is used again leads where it led until the next start.
-        let first = if path.transport == Transport::Udp { first.saturating_sub(1) } else { first };
         let last = versions.partition_point(|version| version.written_ns <= ended_ns).saturating_sub(1);
         let names = self.shared.names.iter().enumerate();
         let is_allowed = |pod: usize| (first..=last).any(|version| path.has(version, pod));
