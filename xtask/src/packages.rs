@@ -77,6 +77,15 @@ pub(crate) fn install(needs: &[&[Need]], remedy: &str) -> Result<()> {
         note("packages", "there");
         return Ok(());
     }
-    let mut command = Command::new(workspace::root().join("xtask/debian-install"));
-    step("installing Debian packages", command.args(&missing), remedy)
+    step("installing Debian packages", script().args(&missing), remedy)
+}
+
+/// Brings packages to their newest version: package lists may be from before it.
+pub(crate) fn upgrade(needs: &[&[Need]], remedy: &str) -> Result<()> {
+    let packages = needs.iter().copied().flatten().map(|need| need.package);
+    step("bringing Debian packages up to date", script().arg("--newest").args(packages), remedy)
+}
+
+fn script() -> Command {
+    Command::new(workspace::root().join("xtask/debian-install"))
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::linker;
-use crate::packages;
+use crate::packages::{self, Need};
 use crate::toolchain::{self, Toolchain};
 
 /// What is about to be done.
@@ -46,14 +46,16 @@ pub(crate) fn ebpf_tools(purpose: Purpose) -> Result<EbpfTools> {
 /// The compiler, and the packages for a purpose.
 pub(crate) fn compiler(purpose: Purpose) -> Result<Toolchain> {
     let found = toolchain::find()?;
-    let mut needs = vec![packages::COMPILER];
+    let mut rust = Vec::new();
     if found.is_none() {
-        needs.push(packages::RUST_WITH_SOURCES);
+        rust.push(packages::RUST_WITH_SOURCES);
     }
     // Debian's clippy is a package; rustup's is a component, which belongs to the toolchain's owner.
     if found.is_none() && matches!(purpose, Purpose::Check | Purpose::All) {
-        needs.push(packages::CLIPPY);
+        rust.push(packages::CLIPPY);
     }
+    let mut needs = rust.clone();
+    needs.push(packages::COMPILER);
     if matches!(purpose, Purpose::Run | Purpose::All) {
         needs.push(packages::TOOLS);
     }
@@ -61,7 +63,20 @@ pub(crate) fn compiler(purpose: Purpose) -> Result<Toolchain> {
         format!("as said above; instead of the three Rust packages also: {}", toolchain::BY_RUSTUP);
     let remedy = if found.is_none() { &by_rustup } else { "as said above" };
     packages::install(&needs, remedy)?;
-    let toolchain = found.map_or_else(toolchain::debian, Ok)?;
+    let toolchain = match found {
+        Some(toolchain) => toolchain,
+        None => debian(&rust, remedy)?,
+    };
     toolchain.announce();
     Ok(toolchain)
+}
+
+/// Debian's compiler. What is there may be from before the version that is needed, and so may be the package lists.
+fn debian(rust: &[&[Need]], remedy: &str) -> Result<Toolchain> {
+    let toolchain = toolchain::debian()?;
+    if !toolchain.is_too_old() {
+        return Ok(toolchain);
+    }
+    packages::upgrade(rust, remedy)?;
+    toolchain::debian()?.if_new_enough()
 }

@@ -74,7 +74,8 @@ impl Toolchain {
         self.release.ends_with("-nightly") || self.release.ends_with("-dev")
     }
 
-    fn is_too_old(&self) -> bool {
+    /// Whether it can't build the workspace.
+    pub(crate) fn is_too_old(&self) -> bool {
         let numbers = |version: &str| {
             let plain = version.split('-').next().unwrap_or(version);
             plain.split('.').map(|number| number.parse().unwrap_or(0)).collect::<Vec<u32>>()
@@ -82,7 +83,7 @@ impl Toolchain {
         numbers(&self.release) < numbers(MINIMUM)
     }
 
-    fn if_new_enough(self) -> Result<Self> {
+    pub(crate) fn if_new_enough(self) -> Result<Self> {
         if self.is_too_old() {
             let (rustc, release) = (self.rustc(), &self.release);
             bail!(
@@ -129,9 +130,9 @@ pub(crate) fn find() -> Result<Option<Toolchain>> {
     toolchain.if_new_enough().map(Some)
 }
 
-/// Debian's, whose packages are there.
+/// Debian's, whose packages are there; of whatever age.
 pub(crate) fn debian() -> Result<Toolchain> {
-    Toolchain::at(Path::new("/usr"))?.if_new_enough()
+    Toolchain::at(Path::new("/usr"))
 }
 
 /// The best of rustup's toolchains that have the sources and whose LLVM there is a linker for: a nightly
