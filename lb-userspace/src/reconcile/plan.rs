@@ -1,8 +1,12 @@
 //! One change of the tables → operations in an order of which every prefix is valid:
 //!
-//! 1. *build*: bits of the filter, backends, slots, labels, then the word that points at them, and ranges;
+//! 1. *build*: bits of the filter, backends, slots, labels, then the word that points at them, marks on backends
+//!    that the word has left behind, and ranges;
 //! 2. *switch*: frontends put, then frontends removed;
-//! 3. *dismantle*: marks on backends that nothing chooses any more, labels of Services that are gone, ranges.
+//! 3. *dismantle*: marks on the backends of Services that are gone, their labels, ranges.
+//!
+//! A mark stands right behind the word, so that a frontend never leads into a world of which some endpoints have
+//! left the lists and still keep their flows of UDP.
 //!
 //! What is given up is freed only later, when no program can read it: [`super::Reconciler::settle`].
 
@@ -211,17 +215,18 @@ impl State {
             self.filter.disown_backend(backend, old.label.proto());
             match new.backends.get(key) {
                 Some((_, after)) if !after.flags().has(backend.flags()) => {
-                    phases.dismantle.push(Op::PutBackend(*id, *after));
+                    phases.build.push(Op::PutBackend(*id, *after));
                 }
                 Some(_) => {}
-                None => self.retire(*id, backend, old.label.proto(), phases),
+                None => self.retire(*id, backend, old.label.proto(), &mut phases.build),
             }
         }
     }
 
-    fn retire(&mut self, id: BackendId, backend: &Backend, proto: Proto, phases: &mut Phases) {
+    /// Marks a backend that no list has any more, by the end of these writes.
+    fn retire(&mut self, id: BackendId, backend: &Backend, proto: Proto, writes: &mut Vec<Op>) {
         let gone = backend.with_flags(BackendFlags::GONE);
-        phases.dismantle.push(Op::PutBackend(id, gone));
+        writes.push(Op::PutBackend(id, gone));
         self.backend_ids.rest(id.number());
         self.gone.push(GoneBackend { id, backend: *backend, proto });
     }
@@ -236,7 +241,7 @@ impl State {
         }
         for (id, backend) in group.backends.values() {
             self.filter.disown_backend(backend, group.label.proto());
-            self.retire(*id, backend, group.label.proto(), phases);
+            self.retire(*id, backend, group.label.proto(), &mut phases.dismantle);
         }
         self.ranges.change(&group.ranges, &BTreeSet::new());
         self.runs.rest(run(group.service.cluster()));

@@ -6,7 +6,7 @@ mod stalled;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use lb_common::{Addr, FrontendFlags, FrontendKey, FrontendKind, Port, Proto};
+use lb_common::{Addr, BackendFlags, FrontendFlags, FrontendKey, FrontendKind, Port, Proto};
 use proptest::prelude::*;
 
 use super::memory::Memory;
@@ -172,6 +172,28 @@ fn endpoints_that_find_no_room_leave_the_service_as_it_was_until_room_comes() {
     reconciler.settle();
     assert_eq!(reconciler.replace(&key(3).service, Vec::new()).refusals, []);
     assert_eq!(reached(&reconciler, "10.96.0.2", 80), ["10.244.0.15:80", "10.244.0.17:80"]);
+}
+
+#[test]
+fn an_endpoint_that_left_keeps_no_flow_once_a_service_of_later_is_dialled() {
+    for writes in 0.. {
+        let mut first = reconciler();
+        first.replace_all(vec![table(1, &[11, 13])]);
+        let mut memory = first.into_store();
+        memory.writes_left = Some(writes);
+        let mut second = Reconciler::adopt(memory).expect("readable");
+        let outcome = second.replace_all(vec![table(1, &[13]), table(2, &[15])]);
+        let observed = second.store().observe().expect("readable");
+        let later = FrontendKey::new(addr("10.96.0.2"), Port::new(80), Proto::TCP);
+        let left = observed.backends.values().find(|backend| backend.addr() == addr("10.244.0.11"));
+        let is_marked = left.expect("its number rests").flags().has(BackendFlags::GONE);
+        let is_dialled = observed.frontends.contains_key(&later);
+        assert!(is_marked || !is_dialled, "after {writes} writes");
+        if outcome.refusals.is_empty() {
+            assert!(is_marked && is_dialled);
+            return;
+        }
+    }
 }
 
 #[test]
