@@ -36,7 +36,7 @@ pub(crate) struct Followed {
 
 /// As a test wants it: an empty list is asked for again soon.
 pub(crate) fn options() -> Options {
-    Options { confirm_after: Duration::from_millis(100), ..Options::new("node-1") }
+    Options { ask_again_after: Duration::from_millis(100), ..Options::new("node-1") }
 }
 
 impl Followed {

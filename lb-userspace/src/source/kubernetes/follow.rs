@@ -9,8 +9,8 @@
 //! - **Streaming lists** (Kubernetes 1.34 on; they come from the server's cache, a page at a time never
 //!   weighs on etcd) are asked for first. A server that refuses them, or never ends one, is asked for pages.
 //! - **Empty lists.** There is no cluster without the Service `default/kubernetes` and its slice, so a list
-//!   of none is more likely a server's mistake than the truth. It is believed only when another list, after
-//!   a wait and from another server where there is one, says the same; until then what was known stays.
+//!   of none is a server's mistake, however often it says so. What was known stays, and the list is asked for
+//!   again after a wait, and from another server where there is one.
 //! - **Waits** between tries are [`Backoff`]'s.
 
 use std::pin::pin;
@@ -68,7 +68,7 @@ pub(super) struct Following {
     /// `fieldSelector`
     pub(super) fields: Option<String>,
     /// After how long an empty list is asked for again.
-    pub(super) confirm_after: Duration,
+    pub(super) ask_again_after: Duration,
 }
 
 /// The receiver is gone.
@@ -89,7 +89,6 @@ pub(super) async fn follow<T: Kind>(
         backoff: Backoff::new(FIRST_WAIT, LONGEST_WAIT),
         stumbled: None,
         streams: true,
-        doubted: false,
     };
     while follower.list_and_watch().await.is_ok() {}
 }
@@ -104,8 +103,6 @@ struct Follower<T> {
     stumbled: Option<Instant>,
     /// The server is asked for streaming lists.
     streams: bool,
-    /// The last list was empty, and not believed.
-    doubted: bool,
 }
 
 impl<T: Kind> Follower<T> {
@@ -126,11 +123,10 @@ impl<T: Kind> Follower<T> {
                     self.tell(News::Is(Box::new(object))).await?;
                 }
                 Some(Ok(Event::InitDone)) => {
-                    if count == 0 && T::IS_NEVER_EMPTY && !self.doubted {
-                        return self.doubt(server).await;
+                    if count == 0 && T::IS_NEVER_EMPTY {
+                        return self.disbelieve(server).await;
                     }
                     is_listed = true;
-                    self.doubted = false;
                     self.backoff.reset();
                     self.tell(News::Listed).await?;
                 }
@@ -185,15 +181,12 @@ impl<T: Kind> Follower<T> {
         Ok(next)
     }
 
-    /// An empty list: says so, and waits before it is asked for again.
-    async fn doubt(&mut self, server: InUse) -> Result<(), Unwanted> {
-        self.doubted = true;
-        let after = spread(self.following.confirm_after);
-        let why =
-            format!("the list has none, which is taken for a mistake unless it is so in {after:.0?} too");
-        self.tell(News::Failing(why)).await?;
+    /// An empty list of what every cluster has: says so, and waits before it is asked for again.
+    async fn disbelieve(&mut self, server: InUse) -> Result<(), Unwanted> {
+        let why = "the list has none, and every cluster has some: what was known stays, until there is another";
+        self.tell(News::Failing(why.to_owned())).await?;
         self.cluster.leave(server);
-        self.wait(after).await
+        self.wait(spread(self.following.ask_again_after)).await
     }
 
     /// A list that doesn't come to its end: the other way of listing may.

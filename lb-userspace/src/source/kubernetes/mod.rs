@@ -12,7 +12,7 @@
 //! **An API server never empties the maps by failing.** Gone, slow, cut off in the middle of a list, speaking
 //! garbage: nothing that such a server says or doesn't say takes an object away. Only two things do: the
 //! server says of this object that it is deleted, or a list that came to its end doesn't have it. A list
-//! without any object is the one complete answer that is doubted (see [`follow`]): client-go, and so
+//! without any object is the one complete answer that is not believed (see [`follow`]): client-go, and so
 //! kube-proxy, believes it at once, and with it goes every Service of the node.
 
 mod backoff;
