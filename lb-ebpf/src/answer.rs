@@ -21,12 +21,12 @@ use crate::{
 /// policy says so (NOE-02, LSR-01). `reason` is the number of the counter that says why. Returns the verdict.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_refuse(skb: *mut __sk_buff, work: *mut Work, reason: u32) -> i32 {
+pub extern "C" fn shunt_refuse(skb: *mut __sk_buff, reason: u32) -> i32 {
     const NO_FLOW: u32 = Counter::NoFlow.index();
     const NO_ENDPOINT: u32 = Counter::NoEndpoint.index();
     const UNKNOWN_PORT: u32 = Counter::UnknownPort.index();
     const INCONSISTENT: u32 = Counter::Inconsistent.index();
-    let Some((mut packet, Work { headers, .. })) = take_up(skb, work) else {
+    let Some((mut packet, Work { headers, .. })) = take_up(skb) else {
         return DROP;
     };
     maps::count_index(reason);
@@ -42,7 +42,7 @@ pub extern "C" fn shunt_refuse(skb: *mut __sk_buff, work: *mut Work, reason: u32
         _ => return DROP,
     }
     if !tcp {
-        return answer(skb, work, Message::PortUnreachable, 0, Counter::RefusedIcmp);
+        return answer(skb, Message::PortUnreachable, 0, Counter::RefusedIcmp);
     }
     let answer = reply::reset(&mut packet, headers);
     finish(packet, answer, Counter::RefusedRst)
@@ -51,30 +51,24 @@ pub extern "C" fn shunt_refuse(skb: *mut __sk_buff, work: *mut Work, reason: u32
 /// Answers a packet that can't be sent on. `message` is a [`Message`], `value` its own: of
 /// [`Message::TooBig`] the biggest packet that can. Returns the verdict.
 #[inline(always)]
-pub fn cannot_send(skb: *mut __sk_buff, work: *mut Work, message: Message, value: u32) -> i32 {
+pub fn cannot_send(skb: *mut __sk_buff, message: Message, value: u32) -> i32 {
     let counter = if message == Message::TooBig { Counter::TooBig } else { Counter::TtlExpired };
-    answer(skb, work, message, value, counter)
+    answer(skb, message, value, counter)
 }
 
 #[inline(always)]
-fn answer(skb: *mut __sk_buff, work: *mut Work, message: Message, value: u32, counter: Counter) -> i32 {
-    shunt_answer(skb, work, message as u32, value, counter.index())
+fn answer(skb: *mut __sk_buff, message: Message, value: u32, counter: Counter) -> i32 {
+    shunt_answer(skb, message as u32, value, counter.index())
 }
 
 /// Answers a packet by an ICMP error about it, and counts it. A port's absence is told by the address that was
 /// asked; the rest by the node, which is the router that says so.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn shunt_answer(
-    skb: *mut __sk_buff,
-    work: *mut Work,
-    message: u32,
-    value: u32,
-    counter: u32,
-) -> i32 {
+extern "C" fn shunt_answer(skb: *mut __sk_buff, message: u32, value: u32, counter: u32) -> i32 {
     const PORT_UNREACHABLE: u32 = Message::PortUnreachable as u32;
     const TOO_BIG: u32 = Message::TooBig as u32;
-    let Some((mut packet, Work { headers, .. })) = take_up(skb, work) else {
+    let Some((mut packet, Work { headers, .. })) = take_up(skb) else {
         return DROP;
     };
     // Nor is anything answered to a later fragment (RFC 1122 §3.2.2).
@@ -105,8 +99,8 @@ extern "C" fn shunt_answer(
 /// Answers an echo request to an address of Services. Returns the verdict.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_echo(skb: *mut __sk_buff, work: *mut Work) -> i32 {
-    let Some((mut packet, Work { headers, .. })) = take_up(skb, work) else {
+pub extern "C" fn shunt_echo(skb: *mut __sk_buff) -> i32 {
+    let Some((mut packet, Work { headers, .. })) = take_up(skb) else {
         return DROP;
     };
     let answer = reply::echo(&mut packet, headers);

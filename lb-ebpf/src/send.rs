@@ -21,8 +21,8 @@ use crate::{
 /// forgery; another one up or down the stack. `flags` are those of its flow. Returns the verdict.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_deliver(skb: *mut __sk_buff, work: *mut Work, flags: u32) -> i32 {
-    let Some((mut packet, Work { headers, to, .. })) = take_up(skb, work) else {
+pub extern "C" fn shunt_deliver(skb: *mut __sk_buff, flags: u32) -> i32 {
+    let Some((mut packet, Work { headers, to, .. })) = take_up(skb) else {
         return DROP;
     };
     let flags = FlowFlags::from_bits(flags as u16);
@@ -33,12 +33,12 @@ pub extern "C" fn shunt_deliver(skb: *mut __sk_buff, work: *mut Work, flags: u32
     let mut way = None;
     if masqueraded {
         if headers.ttl <= 1 {
-            return cannot_send(skb, work, Message::TimeExceeded, 0);
+            return cannot_send(skb, Message::TimeExceeded, 0);
         }
         let way = way.insert(Way::new(packet, to, segment_len(packet, headers)));
         match way.find(packet) {
             Found::Way => {}
-            Found::TooBig(mtu) => return cannot_send(skb, work, Message::TooBig, mtu),
+            Found::TooBig(mtu) => return cannot_send(skb, Message::TooBig, mtu),
             Found::Nothing => return drop(Counter::NoRoute),
         }
     }

@@ -26,7 +26,7 @@ pub fn refuse(_ctx: &impl EbpfContext, reason: Counter) -> i32 {
         Counter::NoLocalEndpoint | Counter::SourceRefused | Counter::UnallocatedAddress => EHOSTUNREACH,
         _ => ECONNREFUSED,
     };
-    // SAFETY: a plain helper call without pointers (Linux 5.18).
+    // SAFETY: a plain helper call without pointers (Linux 6.1 for hooks of sockets; elsewhere 5.18).
     unsafe { bpf_set_retval(-errno) };
     DENY
 }

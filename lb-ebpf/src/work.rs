@@ -13,7 +13,7 @@ use lb_common::{
     packet::{Headers, icmp::Quoted, options},
 };
 
-use crate::skb::Skb;
+use crate::{maps, skb::Skb};
 
 /// What is known of the packet in hand. Whoever reads a field has written it, or was called by who has.
 #[repr(C)]
@@ -59,10 +59,20 @@ pub struct Search {
     pub found: u32,
 }
 
-/// What a function of the object's own was called with. `None` never happens: the verifier wants it asked.
+/// The packet that a function of the object's own was called for, and what is known of it. `None` never happens: the
+/// verifier wants it asked.
 #[inline(always)]
-pub fn take_up<'a>(skb: *mut __sk_buff, work: *mut Work) -> Option<(Skb, &'a mut Work)> {
-    // SAFETY: the caller's own, which it doesn't touch meanwhile.
-    let work = unsafe { work.as_mut() }?;
-    Some((Skb::new(skb), work))
+pub fn take_up<'a>(skb: *mut __sk_buff) -> Option<(Skb, &'a mut Work)> {
+    Some((Skb::new(skb), known()?))
+}
+
+/// What is known of the packet in hand. Whoever calls another function of the object's own takes it up again afterwards.
+///
+/// Each function asks the map for itself, and is not handed a pointer: before Linux 6.2 the verifier takes memory that
+/// a function was given for no key and no value of a map (`check_helper_mem_access`, `PTR_TO_MEM`).
+#[inline(always)]
+pub fn known<'a>() -> Option<&'a mut Work> {
+    let work = maps::work()?;
+    // SAFETY: this processor's own element, which nobody has in hand while one of its functions is called.
+    unsafe { work.as_mut() }
 }

@@ -8,7 +8,7 @@ use crate::{
     maps,
     send::deliver_error,
     verdict::{DROP, PASS},
-    work::{Work, take_up},
+    work::take_up,
 };
 
 /// Rewrites an error about a packet of a flow, and sends it on. Of those that come in: about an answer that was
@@ -19,11 +19,11 @@ use crate::{
 /// it. To a masqueraded backend it comes from the node.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_error(skb: *mut __sk_buff, work: *mut Work, leaves: u32) -> i32 {
-    if shunt_quote(skb, work) == 0 {
+pub extern "C" fn shunt_error(skb: *mut __sk_buff, leaves: u32) -> i32 {
+    if shunt_quote(skb) == 0 {
         return PASS;
     }
-    let Some((mut packet, work)) = take_up(skb, work) else {
+    let Some((mut packet, work)) = take_up(skb) else {
         return DROP;
     };
     let answer = work.quoted.tuple.reversed();
@@ -51,8 +51,8 @@ pub extern "C" fn shunt_error(skb: *mut __sk_buff, work: *mut Work, leaves: u32)
 /// Decodes the packet that an error quotes into `work.quoted`; 0 where it is not one with ports.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn shunt_quote(skb: *mut __sk_buff, work: *mut Work) -> u32 {
-    let Some((packet, work)) = take_up(skb, work) else {
+extern "C" fn shunt_quote(skb: *mut __sk_buff) -> u32 {
+    let Some((packet, work)) = take_up(skb) else {
         return 0;
     };
     let Some(quoted) = icmp::quoted(&packet, &work.headers) else {

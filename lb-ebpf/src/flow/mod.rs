@@ -18,7 +18,7 @@ use crate::{
         self,
         flows::{self, Refused},
     },
-    work::Work,
+    work::{Work, known},
 };
 
 /// Whether a packet of this tuple may be an answer to a masqueraded one.
@@ -35,10 +35,8 @@ pub const NONE: u32 = 1 << 16;
 /// becomes; [`NONE`] where it has none, or one to be begun anew.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_follow(work: *mut Work) -> u32 {
-    // SAFETY: the caller's own, which it doesn't touch meanwhile.
-    let work = unsafe { work.as_mut() };
-    work.and_then(follow).map_or(NONE, |flags| flags.bits().into())
+pub extern "C" fn shunt_follow() -> u32 {
+    known().and_then(follow).map_or(NONE, |flags| flags.bits().into())
 }
 
 #[inline(always)]
@@ -92,10 +90,8 @@ fn follow_moved(
 /// The same for a packet that goes out: the answer of a flow that is not masqueraded.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_follow_back(work: *mut Work) -> u32 {
-    // SAFETY: the caller's own, which it doesn't touch meanwhile.
-    let work = unsafe { work.as_mut() };
-    work.and_then(follow_back).map_or(NONE, |flags| flags.bits().into())
+pub extern "C" fn shunt_follow_back() -> u32 {
+    known().and_then(follow_back).map_or(NONE, |flags| flags.bits().into())
 }
 
 #[inline(always)]

@@ -15,7 +15,7 @@ use crate::{
         choose::{self, Choice},
     },
     skb::Skb,
-    work::{Work, take_up},
+    work::{Work, known, take_up},
 };
 
 /// Added to the number of the counter that says why no flow was begun.
@@ -25,29 +25,29 @@ pub const REFUSED: u32 = 1 << 16;
 /// packet comes from a pod of this node. Returns the flow's flags, or why there is none (see [`REFUSED`]).
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_open(skb: *mut __sk_buff, work: *mut Work, pod_side: u32) -> u32 {
-    match open(skb, work, pod_side != 0) {
+pub extern "C" fn shunt_open(skb: *mut __sk_buff, pod_side: u32) -> u32 {
+    match open(skb, pod_side != 0) {
         Ok(flags) => u32::from(flags.bits()),
         Err(reason) => REFUSED + reason.index(),
     }
 }
 
 #[inline(always)]
-fn open(skb: *mut __sk_buff, work: *mut Work, pod_side: bool) -> Result<FlowFlags, Counter> {
-    let (_, Work { headers, .. }) = take_up(skb, work).ok_or(Counter::Inconsistent)?;
+fn open(skb: *mut __sk_buff, pod_side: bool) -> Result<FlowFlags, Counter> {
+    let (_, Work { headers, .. }) = take_up(skb).ok_or(Counter::Inconsistent)?;
     check_opening(headers)?;
-    if shunt_forged(skb, work) != 0 {
+    if shunt_forged(skb) != 0 {
         return Err(Counter::ForgedSource);
     }
-    let (packet, taken) = take_up(skb, work).ok_or(Counter::Inconsistent)?;
+    let (packet, taken) = take_up(skb).ok_or(Counter::Inconsistent)?;
     let Work { headers, frontend, .. } = taken;
     let (choice, masquerade) = choose_backend(headers, frontend, pod_side)?;
     let flags = prepare(packet, taken, &choice, masquerade)?;
-    if shunt_reserve(skb, work) == 0 {
+    if shunt_reserve(skb) == 0 {
         flows::count_exhausted(choice.id);
         return Err(Counter::MasqueradeExhausted);
     }
-    let (_, taken) = take_up(skb, work).ok_or(Counter::Inconsistent)?;
+    let (_, taken) = take_up(skb).ok_or(Counter::Inconsistent)?;
     begin(taken, flags)
 }
 
@@ -108,7 +108,7 @@ fn begin(work: &mut Work, flags: FlowFlags) -> Result<FlowFlags, Counter> {
         maps::count(Counter::NewFlow);
         return Ok(flags);
     }
-    match shunt_meet(work) {
+    match shunt_meet() {
         MET_NONE => Err(Counter::Inconsistent),
         flags => Ok(FlowFlags::from_bits(flags as u16)),
     }
@@ -122,10 +122,8 @@ const MET_NONE: u32 = 1 << 16;
 /// only that is left of the other which leads nowhere, or from where no answer would find its way.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn shunt_meet(work: *mut Work) -> u32 {
-    // SAFETY: the caller's own, which it doesn't touch meanwhile.
-    let work = unsafe { work.as_mut() };
-    work.and_then(meet).map_or(MET_NONE, |flags| flags.bits().into())
+extern "C" fn shunt_meet() -> u32 {
+    known().and_then(meet).map_or(MET_NONE, |flags| flags.bits().into())
 }
 
 #[inline(always)]

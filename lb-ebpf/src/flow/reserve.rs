@@ -39,8 +39,8 @@ const FIRST_UNPRIVILEGED: u32 = 1024;
 /// port already: one client, two frontends, one backend.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_reserve(skb: *mut __sk_buff, work: *mut Work) -> u32 {
-    let Some((_, taken)) = take_up(skb, work) else {
+pub extern "C" fn shunt_reserve(skb: *mut __sk_buff) -> u32 {
+    let Some((_, taken)) = take_up(skb) else {
         return 0;
     };
     let Some(node) = maps::node() else {
@@ -60,28 +60,22 @@ pub extern "C" fn shunt_reserve(skb: *mut __sk_buff, work: *mut Work) -> u32 {
     search.oldest_created = Moment::NEVER;
     search.closed_last = Moment::NEVER;
     search.found = 0;
-    let mut attempt = Attempt { skb, work };
+    let mut attempt = skb;
     let callback: extern "C" fn(u32, *mut c_void) -> i64 = attempt_port;
     // SAFETY: the callback takes what it is given here.
     unsafe { bpf_loop(PROBES, callback as *mut c_void, (&raw mut attempt).cast(), 0) };
-    let Some((_, work)) = take_up(skb, work) else {
+    let Some((_, work)) = take_up(skb) else {
         return 0;
     };
     u32::from(work.search.found != 0 || taken::take_closed(work) || taken::take_over(work))
 }
 
-/// What the callback is given.
-struct Attempt {
-    skb: *mut __sk_buff,
-    work: *mut Work,
-}
-
 /// Tries one source; 1 where there is no need of another.
 #[inline(never)]
-extern "C" fn attempt_port(round: u32, attempt: *mut c_void) -> i64 {
+extern "C" fn attempt_port(round: u32, skb: *mut c_void) -> i64 {
     // SAFETY: what `shunt_reserve` has given.
-    let Attempt { skb, work } = unsafe { attempt.cast::<Attempt>().read() };
-    let Some((packet, work)) = take_up(skb, work) else {
+    let skb = unsafe { skb.cast::<*mut __sk_buff>().read() };
+    let Some((packet, work)) = take_up(skb) else {
         return 1;
     };
     let masqueraded = work.reverse.is_masqueraded();

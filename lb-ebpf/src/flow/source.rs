@@ -15,8 +15,8 @@ use crate::{
 /// Services that answer each other would never end.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn shunt_forged(skb: *mut __sk_buff, work: *mut Work) -> u32 {
-    let Some((packet, Work { headers, .. })) = take_up(skb, work) else {
+pub extern "C" fn shunt_forged(skb: *mut __sk_buff) -> u32 {
+    let Some((packet, Work { headers, .. })) = take_up(skb) else {
         return 1;
     };
     let key = &headers.tuple;

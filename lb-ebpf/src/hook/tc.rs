@@ -40,10 +40,10 @@ pub fn ingress(ctx: &TcContext, pod_side: bool) -> i32 {
     if packet.is_tagged() || !is_for_us {
         return PASS;
     }
-    let Some((skb, work)) = decode::begin(packet) else {
+    let Some(skb) = decode::begin(packet) else {
         return PASS;
     };
-    let Some((_, Work { headers, .. })) = take_up(skb, work) else {
+    let Some((_, Work { headers, .. })) = take_up(skb) else {
         return PASS;
     };
     // The stack knows what to do with what no host can have sent, and an answer to it would be somebody's flood; also
@@ -52,10 +52,10 @@ pub fn ingress(ctx: &TcContext, pod_side: bool) -> i32 {
         return PASS;
     }
     match headers.kind {
-        Kind::Transport => arrive(skb, work, pod_side),
-        Kind::LaterFragment => later_fragment(skb, work),
-        Kind::IcmpError => shunt_error(skb, work, 0),
-        Kind::Echo | Kind::Other => shunt_other(skb, work),
+        Kind::Transport => arrive(skb, pod_side),
+        Kind::LaterFragment => later_fragment(skb),
+        Kind::IcmpError => shunt_error(skb, 0),
+        Kind::Echo | Kind::Other => shunt_other(skb),
     }
 }
 
@@ -66,10 +66,10 @@ pub fn egress(ctx: &TcContext) -> i32 {
     if packet.is_tagged() {
         return PASS;
     }
-    let Some((skb, work)) = decode::begin(packet) else {
+    let Some(skb) = decode::begin(packet) else {
         return PASS;
     };
-    let Some((_, taken)) = take_up(skb, work) else {
+    let Some((_, taken)) = take_up(skb) else {
         return PASS;
     };
     match taken.headers.kind {
@@ -84,59 +84,55 @@ pub fn egress(ctx: &TcContext) -> i32 {
                 return PASS;
             }
         }
-        Kind::IcmpError => return shunt_error(skb, work, 1),
+        Kind::IcmpError => return shunt_error(skb, 1),
         Kind::Echo | Kind::Other => return PASS,
     }
-    let flags = shunt_follow_back(work);
-    if flags == flow::NONE { PASS } else { shunt_deliver(skb, work, flags) }
+    let flags = shunt_follow_back();
+    if flags == flow::NONE { PASS } else { shunt_deliver(skb, flags) }
 }
 
 /// A packet with ports.
 #[inline(always)]
-fn arrive(skb: *mut __sk_buff, work: *mut Work, pod_side: bool) -> i32 {
-    let Some((_, taken)) = take_up(skb, work) else {
+fn arrive(skb: *mut __sk_buff, pod_side: bool) -> i32 {
+    let Some((_, taken)) = take_up(skb) else {
         return DROP;
     };
     let key = &taken.headers.tuple;
     let frontend = FrontendKey::new(key.dst(), key.dport(), key.proto());
     let perhaps = maps::is_in_filter(FilterBit::frontend(&frontend));
     if !perhaps && !flow::may_be_masqueraded(key) {
-        return shunt_other(skb, work);
+        return shunt_other(skb);
     }
-    let flags = shunt_follow(work);
+    let flags = shunt_follow();
     if flags != flow::NONE {
-        return shunt_deliver(skb, work, flags);
+        return shunt_deliver(skb, flags);
     }
     if !perhaps {
         return PASS;
     }
-    let Some((_, taken)) = take_up(skb, work) else {
+    let Some((_, taken)) = take_up(skb) else {
         return DROP;
     };
     let key = &taken.headers.tuple;
     let frontend = FrontendKey::new(key.dst(), key.dport(), key.proto());
     let Some(frontend) = maps::lookup_frontend(&frontend) else {
-        return shunt_other(skb, work);
+        return shunt_other(skb);
     };
     taken.frontend = frontend;
-    let opened = shunt_open(skb, work, pod_side.into());
-    if opened < REFUSED {
-        shunt_deliver(skb, work, opened)
-    } else {
-        shunt_refuse(skb, work, opened - REFUSED)
-    }
+    let opened = shunt_open(skb, pod_side.into());
+    if opened < REFUSED { shunt_deliver(skb, opened) } else { shunt_refuse(skb, opened - REFUSED) }
 }
 
 /// A later fragment goes where its first went; where that was not seen, nowhere: nobody but us can take it
 /// for a Service's address.
 #[inline(always)]
-fn later_fragment(skb: *mut __sk_buff, work: *mut Work) -> i32 {
-    let Some((_, taken)) = take_up(skb, work) else {
+fn later_fragment(skb: *mut __sk_buff) -> i32 {
+    let Some((_, taken)) = take_up(skb) else {
         return DROP;
     };
     if fragment::recall(&mut taken.headers) {
-        let flags = shunt_follow(work);
-        return if flags == flow::NONE { PASS } else { shunt_deliver(skb, work, flags) };
+        let flags = shunt_follow();
+        return if flags == flow::NONE { PASS } else { shunt_deliver(skb, flags) };
     }
     match lookup_guard(&taken.headers) {
         Some(flags) if !flags.has(FrontendFlags::PING_ONLY) => drop(Counter::FragmentUnknown),
@@ -149,18 +145,18 @@ fn later_fragment(skb: *mut __sk_buff, work: *mut Work) -> i32 {
 /// else not ours. Returns the verdict.
 #[unsafe(no_mangle)]
 #[inline(never)]
-extern "C" fn shunt_other(skb: *mut __sk_buff, work: *mut Work) -> i32 {
-    let Some((_, Work { headers, .. })) = take_up(skb, work) else {
+extern "C" fn shunt_other(skb: *mut __sk_buff) -> i32 {
+    let Some((_, Work { headers, .. })) = take_up(skb) else {
         return DROP;
     };
     if let Some(flags) = lookup_guard(headers) {
         if headers.kind == Kind::Echo && has(NodeFlags::VIP_PING) {
-            return shunt_echo(skb, work);
+            return shunt_echo(skb);
         }
         if flags.has(FrontendFlags::PING_ONLY) {
             return PASS;
         }
-        return shunt_refuse(skb, work, Counter::UnknownPort.index());
+        return shunt_refuse(skb, Counter::UnknownPort.index());
     }
     if maps::is_unallocated(headers.tuple.dst()) {
         return drop(Counter::UnallocatedAddress);

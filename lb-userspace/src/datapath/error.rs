@@ -121,7 +121,7 @@ pub enum DatapathError {
     Load(#[source] aya::EbpfError),
     /// The kernel refused a program.
     #[error(
-        "the kernel refused program {program} (Linux 5.18 is the oldest that can serve): is this process root, with CAP_BPF and CAP_NET_ADMIN?"
+        "the kernel refused program {program} (Linux 6.1 is the oldest that can serve): is this process root, with CAP_BPF and CAP_NET_ADMIN?"
     )]
     Program {
         /// Its name.
