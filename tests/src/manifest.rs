@@ -56,6 +56,12 @@ impl Service {
         self.with_port("protocol", json!("UDP"))
     }
 
+    /// The last port is SCTP.
+    #[must_use]
+    pub fn sctp(self) -> Self {
+        self.with_port("protocol", json!("SCTP"))
+    }
+
     /// What the app behind the last port listens on: a number or the name of a container port.
     #[must_use]
     pub fn target(self, target: impl Into<Value>) -> Self {

@@ -55,6 +55,12 @@ impl Place {
         listener.with_context(|| format!("listen on {address} in {}", self.name))
     }
 
+    /// Runs `f` on a thread of its own in this network namespace: a socket that it makes stays there. The cgroup is
+    /// that of this process.
+    pub fn within<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
+        netns::within(&self.netns, f)
+    }
+
     /// A command that runs here.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
         let mut command = Command::new(programs_dir()?.join("peer"));

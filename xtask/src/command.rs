@@ -58,7 +58,7 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// The command as a person would type it.
-fn render(command: &Command) -> String {
+pub(crate) fn render(command: &Command) -> String {
     let folder = command.get_current_dir().map(|folder| format!("cd {} &&", quote(folder.as_os_str())));
     let variables = command
         .get_envs()

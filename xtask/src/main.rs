@@ -18,6 +18,7 @@ mod setup;
 mod soak;
 mod test;
 mod toolchain;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;

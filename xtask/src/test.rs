@@ -11,9 +11,10 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
 use crate::build::{self, Built};
-use crate::command::{note, step};
+use crate::command::{find_program, note, step};
 use crate::packages;
 use crate::setup::Purpose;
+use crate::vm;
 use crate::workspace::{self, is_root};
 
 /// What to test.
@@ -40,6 +41,8 @@ enum Tier {
     Cluster,
     /// Restart, upgrade, faults
     Lifecycle,
+    /// An emulated machine with Debian's own kernel: an older one, with modules that this one may lack
+    Vm,
 }
 
 /// Whether a tier that this machine can't run is an error.
@@ -82,6 +85,7 @@ fn tiers(tiers: &[Tier], filter: Option<&str>, skips: Skips) -> Result<()> {
         let start = Instant::now();
         match tier {
             Tier::Pure => pure(filter)?,
+            Tier::Vm => vm::run(get_or_build(&mut built)?, filter)?,
             _ => kernel(tier, get_or_build(&mut built)?, filter)?,
         }
         summary.push(format!("{name} passed in {:.0} s", start.elapsed().as_secs_f64()));
@@ -99,6 +103,7 @@ impl Tier {
             Self::Nodes => "nodes",
             Self::Cluster => "cluster",
             Self::Lifecycle => "lifecycle",
+            Self::Vm => "vm",
         }
     }
 
@@ -111,6 +116,9 @@ impl Tier {
 
     /// Why this machine can't run it.
     fn obstacle(self) -> Option<&'static str> {
+        if self == Self::Vm && (find_program("apt-get").is_none() || std::env::consts::ARCH != "x86_64") {
+            return Some("needs a Debian on x86_64, whose kernel it runs");
+        }
         (self != Self::Pure && !is_root()).then_some("needs root")
     }
 
@@ -118,7 +126,7 @@ impl Tier {
     /// whole machine.
     fn threads(self) -> &'static str {
         match self {
-            Self::Pure | Self::Verifier | Self::Packets | Self::Nodes | Self::Cluster => "2",
+            Self::Pure | Self::Verifier | Self::Packets | Self::Nodes | Self::Cluster | Self::Vm => "2",
             Self::Lifecycle => "1",
         }
     }

@@ -183,7 +183,8 @@ impl<T: Kind> Follower<T> {
 
     /// An empty list of what every cluster has: says so, and waits before it is asked for again.
     async fn disbelieve(&mut self, server: InUse) -> Result<(), Unwanted> {
-        let why = "the list has none, and every cluster has some: what was known stays, until there is another";
+        let why =
+            "the list has none, and every cluster has some: what was known stays, until there is another";
         self.tell(News::Failing(why.to_owned())).await?;
         self.cluster.leave(server);
         self.wait(spread(self.following.ask_again_after)).await
