@@ -9,37 +9,6 @@ use lb_tests::{Inside, Options, Shunt, check, tcp};
 
 use crate::scene::{Scene, WEB};
 
-impl Scene {
-    #[track_caller]
-    fn instance(&self) -> &Shunt {
-        self.shunt.as_ref().expect("an instance")
-    }
-
-    /// Waits for a line in the log, after the first `seen` ones.
-    #[track_caller]
-    fn hears(&self, seen: usize, words: &str) -> String {
-        self.hears_that(seen, |line| line.contains(words))
-    }
-
-    #[track_caller]
-    fn hears_that(&self, seen: usize, is_it: impl Fn(&str) -> bool) -> String {
-        self.instance().wait_for_line(seen, is_it).unwrap_or_else(|error| panic!("{error:#}"))
-    }
-
-    /// Waits until the node port is served, or no more, by this address.
-    #[track_caller]
-    fn lists(&self, address: &str, wanted: bool) {
-        let waited = self.instance().wait_until_listed(address, wanted);
-        waited.unwrap_or_else(|error| panic!("{error:#}"));
-    }
-
-    #[track_caller]
-    fn serves(&self) {
-        check::dial(&self.client, &tcp(WEB));
-        check::dial(&self.outside, &tcp(self.node_port()));
-    }
-}
-
 /// Runs a command of the machine.
 #[track_caller]
 fn run(program: &str, arguments: &[&str]) {
@@ -186,7 +155,17 @@ fn a_disk_that_is_full_or_read_only_costs_new_numbers_only_until_there_is_room()
         });
         scene.hears(seen, "no longer wrong");
     }
+    // What is not on the disk yet when it ends is tried once more.
+    disk.remount("ro");
+    let seen = scene.instance().lines_so_far();
+    let last = service("last").selecting("app", "web").port(80);
+    let last = lb_tests::manifest::Manifest::to_value(&last).to_string();
+    scene.instance().write("last.json", &last).expect("a manifest");
+    scene.hears_that(seen, |line| line.contains("ERROR") && line.contains("state.json: can't be written"));
+    disk.remount("rw");
     scene.end(Shunt::stop);
+    let text = fs::read_to_string(&state_file).expect("the state file");
+    assert!(text.contains("default/last"), "{text}");
 }
 
 #[test]

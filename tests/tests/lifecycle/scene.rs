@@ -151,6 +151,35 @@ impl Scene {
         self.node.state_file().with_file_name(name)
     }
 
+    #[track_caller]
+    pub(crate) fn instance(&self) -> &Shunt {
+        self.shunt.as_ref().expect("an instance")
+    }
+
+    /// Waits for a line in the log, after the first `seen` ones.
+    #[track_caller]
+    pub(crate) fn hears(&self, seen: usize, words: &str) -> String {
+        self.hears_that(seen, |line| line.contains(words))
+    }
+
+    #[track_caller]
+    pub(crate) fn hears_that(&self, seen: usize, is_it: impl Fn(&str) -> bool) -> String {
+        self.instance().wait_for_line(seen, is_it).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Waits until the node port is served, or no more, by this address.
+    #[track_caller]
+    pub(crate) fn lists(&self, address: &str, wanted: bool) {
+        let waited = self.instance().wait_until_listed(address, wanted);
+        waited.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    #[track_caller]
+    pub(crate) fn serves(&self) {
+        check::dial(&self.client, &tcp(WEB));
+        check::dial(&self.outside, &tcp(self.node_port()));
+    }
+
     /// Clients that dial without pause from inside and from outside, and a download from outside that goes on.
     #[track_caller]
     pub(crate) fn load(&self) -> Load {
