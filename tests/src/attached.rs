@@ -19,11 +19,14 @@ use crate::place::{Inside, Place};
 /// `BPF_TCX_INGRESS` and `BPF_TCX_EGRESS` (linux/bpf.h, 6.6)
 const TCX: [(&str, u32); 2] = [("tcx ingress", 46), ("tcx egress", 47)];
 
+/// By hook, how often it had how many programs.
+type Counts = BTreeMap<String, BTreeMap<u32, u64>>;
+
 /// A watch on the hooks that goes on until it is ended.
 #[derive(Debug)]
 pub struct Watch {
     ended: Arc<AtomicBool>,
-    thread: JoinHandle<Result<BTreeMap<String, BTreeMap<u32, u64>>>>,
+    thread: JoinHandle<Result<Counts>>,
 }
 
 impl Watch {
@@ -38,18 +41,18 @@ impl Watch {
     }
 
     /// By hook, how often it had how many programs.
-    pub fn end(self) -> Result<BTreeMap<String, BTreeMap<u32, u64>>> {
+    pub fn end(self) -> Result<Counts> {
         self.ended.store(true, Ordering::Relaxed);
         self.thread.join().ok().context("the watch panicked")?
     }
 }
 
-fn look(cgroup: &File, device: &str, ended: &AtomicBool) -> Result<BTreeMap<String, BTreeMap<u32, u64>>> {
+fn look(cgroup: &File, device: &str, ended: &AtomicBool) -> Result<Counts> {
     let cgroup = u32::try_from(cgroup.as_raw_fd())?;
     let device = if_nametoindex(device).with_context(|| device.to_owned())?;
     let of_cgroup = HOOKS.iter().map(|(name, hook)| (*name, cgroup, *hook));
     let hooks: Vec<_> = of_cgroup.chain(TCX.map(|(name, hook)| (name, device, hook))).collect();
-    let mut seen: BTreeMap<String, BTreeMap<u32, u64>> = BTreeMap::new();
+    let mut seen = Counts::new();
     while !ended.load(Ordering::Relaxed) {
         for (name, target, hook) in &hooks {
             let count = programs_on(*target, *hook).with_context(|| format!("ask for {name}"))?;

@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "a system call")]
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::libc;
 
@@ -49,6 +49,6 @@ pub(crate) fn programs_on(target: u32, attach_type: u32) -> io::Result<u32> {
 ///
 /// Where it can't be, as while it is mapped into memory to be written.
 pub fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
-    let target = map.as_fd().as_raw_fd().try_into().map_err(io::Error::other)?;
+    let target = map.as_raw_fd().try_into().map_err(io::Error::other)?;
     bpf(BPF_MAP_FREEZE, &mut Attribute { target, ..Attribute::default() })
 }
