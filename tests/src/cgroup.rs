@@ -58,7 +58,7 @@ pub(crate) fn make(path: &Path) -> Result<()> {
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let kill = path.join("cgroup.kill");
     fs::write(&kill, "1").with_context(|| format!("write {}", kill.display()))?;
-    let deadline = Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while is_populated(path)? {
         if Instant::now() > deadline {
             bail!("processes in {} do not end", path.display());

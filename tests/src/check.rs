@@ -1,14 +1,30 @@
 //! What tests say of dials: each panics with the place of the test where it isn't so.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::dial::Dial;
 use crate::place::Inside;
 use crate::wire::{Answer, Attempt, Failure, Outcome};
 
-/// A refusal that takes longer than this was not given at once: no packet was sent for it.
-const AT_ONCE: Duration = Duration::from_millis(500);
+/// A refusal that takes longer than this was not given at once: less than the second after which TCP sends again
+/// what was not answered (RFC 6298).
+const AT_ONCE: Duration = Duration::from_millis(900);
+/// How often it is dialled anew where that took longer: once it is the machine that had much else to do.
+const TRIES: usize = 3;
+/// How long a condition may take to hold; nothing waits this long unless it fails.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something is so.
+#[track_caller]
+pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not so after {PATIENCE:?}: {what}");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
 
 /// The one answer to one dial.
 #[track_caller]
@@ -42,10 +58,17 @@ pub fn answered(attempt: Attempt) -> Answer {
 /// Every one of the dials fails, at once, with this errno and before anything is sent.
 #[track_caller]
 pub fn refused(place: &impl Inside, dial: &Dial, errno: &str) {
-    for attempt in attempts(place, dial) {
-        assert!(attempt.elapsed() < AT_ONCE, "not at once: {attempt:?}");
-        let target = attempt.target;
-        assert_eq!(failed(attempt).errno, errno, "dialling {target}");
+    for tried in 1..=TRIES {
+        let attempts = attempts(place, dial);
+        let late = attempts.iter().find(|attempt| attempt.elapsed() >= AT_ONCE).cloned();
+        for attempt in attempts {
+            let target = attempt.target;
+            assert_eq!(failed(attempt).errno, errno, "dialling {target}");
+        }
+        match late {
+            None => return,
+            Some(late) => assert!(tried < TRIES, "not at once: {late:?}"),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod attached;
 mod cgroup;
 pub mod check;
 mod dial;
+mod kernel;
 pub mod manifest;
 mod name;
 mod netns;
@@ -30,7 +31,9 @@ pub mod soak;
 mod sweep;
 pub mod wire;
 
+pub use attached::Watch;
 pub use dial::{Conversation, Dial, Hammer, HeldSocket, bind, flood, tcp, udp, udp_unconnected};
+pub use kernel::freeze;
 pub use network::{Network, Outside};
 pub use node::{Node, Pod};
 pub use place::{Inside, Place, probe, programs_dir};

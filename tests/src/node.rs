@@ -199,7 +199,7 @@ impl Inside for Pod {
 fn wait_until_reached(ip: IpAddr) -> Result<()> {
     // The port discard (RFC 863), which nothing here serves.
     let address = SocketAddr::new(ip, 9);
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         match TcpStream::connect_timeout(&address, Duration::from_millis(100)) {
             Ok(_) => return Ok(()),

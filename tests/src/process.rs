@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// How long a process may take to end when it is told to.
-const GRACE: Duration = Duration::from_secs(10);
+const GRACE: Duration = Duration::from_secs(60);
 
 /// A child process, ended when dropped: by SIGTERM first, then by SIGKILL.
 #[derive(Debug)]

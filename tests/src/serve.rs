@@ -44,7 +44,7 @@ impl Serve {
         let mut command = place.peer()?;
         command.args(["serve", "--name", place.name()]).args(self.arguments);
         let process = Process::start(format!("the server in {}", place.name()), &mut command)?;
-        process.wait_for_line(0, Duration::from_secs(20), |line| line == "ready")?;
+        process.wait_for_line(0, Duration::from_secs(60), |line| line == "ready")?;
         Ok(process)
     }
 

@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -207,6 +207,15 @@ impl Shunt {
     pub fn services_json(&self) -> Result<Value> {
         let text = self.services("json")?;
         serde_json::from_str(&text).with_context(|| format!("`shunt services` said {text}"))
+    }
+
+    /// Waits until an address is among those by which Services are dialled, or is no more.
+    pub fn wait_until_listed(&self, address: &str, wanted: bool) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.services("json")?.contains(address) != wanted {
+            ensure!(Instant::now() < deadline, "{address} is listed: {}", !wanted);
+        }
+        Ok(())
     }
 
     /// Sends it a signal.

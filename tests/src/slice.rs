@@ -35,6 +35,15 @@ impl EndpointSlice {
         self
     }
 
+    /// The last port is UDP.
+    #[must_use]
+    pub fn udp(mut self) -> Self {
+        if let Some(port) = self.ports.last_mut() {
+            port["protocol"] = json!("UDP");
+        }
+        self
+    }
+
     /// One more endpoint, ready, on a node of that name. All of a slice are of one family.
     #[must_use]
     pub fn endpoint(mut self, address: impl Into<IpAddr>, node: &str) -> Self {

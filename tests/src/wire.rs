@@ -66,6 +66,13 @@ pub struct Greeting {
     pub local: SocketAddr,
 }
 
+/// What `/bytes/N` is made of, without end: blocks that all differ, so that one that is lost, doubled or out of place
+/// is seen.
+pub fn blocks() -> impl Iterator<Item = Vec<u8>> {
+    const BLOCK: usize = 1 << 16;
+    (0_u64..).map(|number| (number..).step_by(7).flat_map(u64::to_le_bytes).take(BLOCK).collect())
+}
+
 /// One dial that was answered, and what the client sees of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {

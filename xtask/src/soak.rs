@@ -22,6 +22,9 @@ pub(crate) struct Options {
     /// Neither kills nor faults: what is lost is not lost by them
     #[arg(long)]
     calm: bool,
+    /// For a cluster and its API server instead of a directory of manifests
+    #[arg(long)]
+    cluster: bool,
     /// text or json
     #[arg(long, default_value = "text")]
     output: String,
@@ -38,5 +41,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     command.args(["--minutes", &options.minutes.to_string(), "--output", &options.output]);
     command.args(options.seed.map(|seed| format!("--seed={seed}")));
     command.args(options.calm.then_some("--calm"));
+    command.args(options.cluster.then_some("--cluster"));
     Err(become_command("soak", &mut command))
 }

@@ -13,6 +13,7 @@ use crate::control;
 use crate::datapath::{self, Pins};
 use crate::node::sysctls::record::{self, Back, Changed};
 use crate::show::Format;
+use crate::text;
 
 /// Take everything of an instance out: programs, maps, the state file, and settings of the kernel.
 ///
@@ -122,23 +123,54 @@ impl Done {
             return Ok(writeln!(out)?);
         }
         for device in &self.filters {
-            writeln!(out, "removed the filters of {device}")?;
+            writeln!(out, "removed the filters of {}", text::name(device))?;
         }
         for path in self.pins.iter().chain(&self.files) {
-            writeln!(out, "removed {}", path.display())?;
+            writeln!(out, "removed {}", text::name(path.display()))?;
         }
         for Setting { file, changed: Changed { before, set }, state } in &self.settings {
+            let file = text::name(file);
             match state {
                 Back::Restored => writeln!(out, "put /{file} back to {before}, from {set}")?,
                 Back::Left { now } => {
                     writeln!(out, "left /{file} at {now}: it was made {set}, and changed since")?
                 }
-                Back::Failed { why } => writeln!(out, "cannot put /{file} back to {before}: {why}")?,
+                Back::Failed { why } => {
+                    writeln!(out, "cannot put /{file} back to {before}: {}", text::name(why))?
+                }
             }
         }
         if self.pins.is_empty() && self.files.is_empty() && self.settings.is_empty() {
-            writeln!(out, "nothing to clean up in {}", pin_dir.display())?;
+            writeln!(out, "nothing to clean up in {}", text::name(pin_dir.display()))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_bytes_are_printed_as_text() {
+        let evil = "x\u{1b}[2J\nforged";
+        let setting =
+            |state| Setting { file: evil.to_owned(), changed: Changed { before: 0, set: 1 }, state };
+        let done = Done {
+            pins: vec![evil.into()],
+            filters: vec![evil.to_owned()],
+            settings: vec![
+                setting(Back::Restored),
+                setting(Back::Left { now: 2 }),
+                setting(Back::Failed { why: evil.to_owned() }),
+            ],
+            files: vec![evil.into()],
+        };
+        let mut out = Vec::new();
+        done.print_into(&mut out, Path::new("/"), Format::Table).expect("a vector takes all");
+        Done::default().print_into(&mut out, Path::new(evil), Format::Table).expect("a vector takes all");
+        let said = String::from_utf8(out).expect("text");
+        assert_eq!(said.matches(r"x\u{1b}[2J\nforged").count(), 8, "{said}");
+        assert_eq!((said.lines().count(), said.contains('\u{1b}')), (7, false), "{said:?}");
     }
 }

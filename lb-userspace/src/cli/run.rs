@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::collect::Collecting;
 use super::config::ConfigFile;
@@ -96,6 +96,9 @@ pub(super) struct Args {
 const IDLE: Duration = Duration::from_millis(200);
 /// How often it is looked whether pins and the cgroup are still there.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// How long a source may take to end: a disk may hang.
+const LAST_TRY: Duration = Duration::from_secs(5);
 
 /// So many changes at once are a list.
 const LARGE: usize = 1000;
@@ -296,8 +299,17 @@ async fn turn(
             drop(tokio::task::spawn_blocking(datapath::release_memory));
         }
     }
+    end_source(events, source).await;
     tracing::info!("ending; Services go on being served as they are, `shunt cleanup` takes them out");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the source see that nobody listens any more, so that it writes what it has not written yet.
+async fn end_source(events: mpsc::Receiver<SourceEvent>, mut source: JoinHandle<anyhow::Result<()>>) {
+    drop(events);
+    if !source.is_finished() && timeout(LAST_TRY, &mut source).await.is_err() {
+        tracing::warn!("the source is not at its end after {LAST_TRY:?}");
+    }
 }
 
 fn tell(report: &Report, is_retry: bool) {

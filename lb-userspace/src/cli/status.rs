@@ -4,7 +4,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use super::PinDir;
-use crate::datapath::{self, DatapathError, FlowTables, KernelStore, Pins};
+use crate::datapath::{self, FlowTables, KernelStore, Pins};
 use crate::show::{self, Format};
 
 /// Show where the programs are, how full the maps are, and what has happened.
@@ -29,11 +29,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let pins = Pins::in_directory(&args.pins.pin_dir);
     let store = KernelStore::open(&pins)?;
-    // Held for no longer than this line: an instance that begins meanwhile would be refused.
-    let is_controlled = matches!(pins.lock_existing(), Err(DatapathError::Locked { .. }));
     let status = show::Status {
         pins: pins.version_directory(),
-        is_controlled,
+        is_controlled: pins.are_held(),
         node: store.node().map(Into::into),
         devices: datapath::device_statuses(&pins)?,
         maps: datapath::fills(&pins, &store)?,

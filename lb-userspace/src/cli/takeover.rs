@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::bail;
 
 use super::PinDir;
-use crate::datapath::{DatapathError, KernelStore, Pins};
+use crate::datapath::{KernelStore, Pins};
 use crate::reconcile::Store;
 use crate::takeover::{self, Findings};
 
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
 /// Whether an instance runs with these pins and has something in force: its first picture, which it puts there
 /// as a whole, or the one of the run before, by which it goes on.
 fn serves(pins: &Pins) -> anyhow::Result<()> {
-    if !matches!(pins.lock_existing(), Err(DatapathError::Locked { .. })) {
+    if !pins.are_held() {
         bail!(
             "no `shunt run` serves with the pins in {}: without kube-proxy's rules Services would be gone. \
              Start it first, or use --force",

@@ -12,7 +12,7 @@ use super::{DatapathError, Pins, sys};
 
 /// The hooks: program names in the object, with the `enum bpf_attach_type` of each. A link takes a program
 /// of another hook without complaint, so the hook is checked before one is taken over.
-pub(super) const HOOKS: [(&str, u32); 10] = [
+pub const HOOKS: [(&str, u32); 10] = [
     ("shunt_connect4", 10),
     ("shunt_connect6", 11),
     ("shunt_bind4", 12),

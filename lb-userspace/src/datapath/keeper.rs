@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::load::attach_sockets;
 use super::place::{self, entries, is_bpffs};
@@ -106,7 +107,7 @@ impl Keeper {
     fn pin_again(&mut self) -> Result<usize, DatapathError> {
         let directory = self.pins.directory().to_owned();
         if !self.is_there() {
-            self.lock = self.pins.prepare()?;
+            self.lock = self.pins.prepare(Duration::ZERO)?;
         }
         let mut again = 0;
         for (below, object) in &self.held {

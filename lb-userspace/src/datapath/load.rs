@@ -107,7 +107,7 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     }
     let cgroup = place::open_cgroup(&options.cgroup)?;
     let pins = Pins::in_directory(&options.pin_dir);
-    let lock = pins.prepare()?;
+    let lock = pins.prepare(place::PATIENCE)?;
     let loaded = Loaded::make(&pins, options).inspect_err(|_| migrate::abandon(&pins))?;
     let Loaded { mut ebpf, maps, adopted_maps, migration } = loaded;
     let store = KernelStore::open(&maps)?;

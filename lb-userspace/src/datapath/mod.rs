@@ -27,7 +27,7 @@ mod store;
 mod sys;
 mod verify;
 
-pub use attach::load as load_program;
+pub use attach::{HOOKS, load as load_program};
 pub use devices::{
     DeviceHooks, DeviceStatus, HookState, device_statuses, has_fib_source, recorded_devices, remove_filters,
 };

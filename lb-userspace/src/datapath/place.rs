@@ -4,6 +4,8 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use lb_common::LAYOUT_VERSION;
 use rustix::fs::{FlockOperation, flock, statfs};
@@ -16,6 +18,11 @@ use crate::private;
 /// `BPF_FS_MAGIC`, `CGROUP2_SUPER_MAGIC` (linux/magic.h)
 const BPF_FS_MAGIC: i64 = 0xcafe_4a11;
 const CGROUP2_MAGIC: i64 = 0x6367_7270;
+
+/// How long the lock is waited for where somebody has it: who only asks whether it is held has it for a moment.
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is tried meanwhile.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The root of the cgroup v2 hierarchy: where it is mounted differs between machines.
 pub fn cgroup2_root() -> Result<PathBuf, DatapathError> {
@@ -86,15 +93,24 @@ impl Pins {
     }
 
     /// Makes the directory, on a bpffs that is mounted if there is none, and takes the lock that keeps a
-    /// second instance out for as long as the file lives.
-    pub(super) fn prepare(&self) -> Result<File, DatapathError> {
+    /// second instance out for as long as the file lives. Where somebody has it, it is waited for that long.
+    pub(super) fn prepare(&self, patience: Duration) -> Result<File, DatapathError> {
         let bpffs = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
         self.mount().map_err(bpffs)?;
         // A file system's own root may be others' too.
         if !is_mount_point(&self.directory) {
             private::directory(&self.directory).map_err(bpffs)?;
         }
-        self.lock(&File::open(&self.directory).map_err(bpffs)?)
+        self.lock(&File::open(&self.directory).map_err(bpffs)?, patience)
+    }
+
+    /// Whether an instance holds them. Who asks does not keep out others who ask, and an instance that begins for a
+    /// moment only, which it waits for ([`PATIENCE`]).
+    pub fn are_held(&self) -> bool {
+        let directory = File::open(&self.directory);
+        directory.is_ok_and(|directory| {
+            flock(directory, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+        })
     }
 
     /// Takes the lock where there is a directory: whoever removes pins keeps instances out.
@@ -104,21 +120,25 @@ impl Pins {
     /// [`DatapathError::Locked`] where an instance holds it.
     pub fn lock_existing(&self) -> Result<Option<File>, DatapathError> {
         match File::open(&self.directory) {
-            Ok(directory) => self.lock(&directory).map(Some),
+            Ok(directory) => self.lock(&directory, PATIENCE).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(DatapathError::BpfFs { path: self.directory.clone(), source }),
         }
     }
 
-    fn lock(&self, directory: &File) -> Result<File, DatapathError> {
+    fn lock(&self, directory: &File, patience: Duration) -> Result<File, DatapathError> {
         let failed = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
-        match flock(directory, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => directory.try_clone().map_err(failed),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(DatapathError::Locked {
-                path: self.directory.clone(),
-                holder: Holder::of(&self.directory).map(Box::new),
-            }),
-            Err(errno) => Err(failed(errno.into())),
+        let deadline = Instant::now() + patience;
+        loop {
+            match flock(directory, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return directory.try_clone().map_err(failed),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => thread::sleep(LOOK),
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let holder = Holder::of(&self.directory).map(Box::new);
+                    return Err(DatapathError::Locked { path: self.directory.clone(), holder });
+                }
+                Err(errno) => return Err(failed(errno.into())),
+            }
         }
     }
 
@@ -167,4 +187,30 @@ pub(super) fn is_bpffs(path: &Path) -> bool {
 #[expect(clippy::useless_conversion, reason = "the type of f_type differs between architectures")]
 fn magic(path: &Path) -> io::Result<i64> {
     Ok(i64::from(statfs(path)?.f_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_only_asks_whether_pins_are_held_keeps_nobody_out() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let pins = Pins::in_directory(directory.path());
+        // As one who asks, and takes long.
+        let asking = File::open(directory.path()).expect("the directory");
+        flock(&asking, FlockOperation::NonBlockingLockShared).expect("nobody has it");
+        assert!(!pins.are_held(), "another one asks too");
+        let held = thread::scope(|scope| {
+            let begins = scope.spawn(|| pins.lock_existing());
+            thread::sleep(PATIENCE / 10);
+            drop(asking);
+            begins.join().expect("no panic").expect("it waited").expect("there is a directory")
+        });
+        assert!(pins.are_held());
+        let second = pins.lock_existing();
+        assert!(matches!(second, Err(DatapathError::Locked { .. })), "{second:?}");
+        drop(held);
+        assert!(!pins.are_held());
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lb_common::{
@@ -27,6 +28,8 @@ pub(crate) struct Memory {
     pub(super) writes_left: Option<usize>,
     /// For each of the writes to come, whether the kernel refuses it; afterwards none.
     pub(super) failing: VecDeque<bool>,
+    /// Whether the kernel refuses every write now.
+    pub(crate) refuses_all: Arc<AtomicBool>,
     pub(super) frontends: BTreeMap<FrontendKey, Frontend>,
     pub(super) labels: BTreeMap<ServiceId, ServiceLabel>,
     services: BTreeMap<ServiceId, Service>,
@@ -48,6 +51,7 @@ impl Memory {
             ranges_room: usize::MAX,
             writes_left: None,
             failing: VecDeque::new(),
+            refuses_all: Arc::default(),
             frontends: BTreeMap::new(),
             labels: BTreeMap::new(),
             services: BTreeMap::new(),
@@ -125,7 +129,7 @@ impl Store for Memory {
             Some(left) => *left -= 1,
             None => {}
         }
-        if self.failing.pop_front() == Some(true) {
+        if self.failing.pop_front() == Some(true) || self.refuses_all.load(Ordering::Relaxed) {
             return Err(StoreError::Failed { map: "all", source: "busy".into() });
         }
         match op {

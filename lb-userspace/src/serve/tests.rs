@@ -43,12 +43,16 @@ struct Instance {
 
 impl Instance {
     fn start(watches_node: bool) -> Self {
+        Self::start_on(Memory::new(16, 64, 64), watches_node)
+    }
+
+    fn start_on(memory: Memory, watches_node: bool) -> Self {
         let node = NodeFacts {
             addresses: vec![ip("127.0.0.1")],
             node_port_addresses: NodePortAddresses::Primary,
             ..node()
         };
-        let store = Reconciler::adopt(Memory::new(16, 64, 64)).expect("memory can be read");
+        let store = Reconciler::adopt(memory).expect("memory can be read");
         let metrics = Metrics::new(Figures, Fates::default());
         let publisher = Publisher::new(metrics.clone(), watches_node);
         let (health, scraped) = (free_address(), free_address());
@@ -63,7 +67,10 @@ impl Instance {
     }
 
     fn put_event(&mut self, event: SourceEvent) {
-        let event = Event::Source(event);
+        self.handle(Event::Source(event));
+    }
+
+    fn handle(&mut self, event: Event) {
         self.publisher.begin(&event);
         let report = self.engine.handle(event);
         self.publisher.end(&self.engine, report.as_ref());
@@ -278,3 +285,4 @@ fn a_server_whose_port_is_taken_tells_the_node_and_answers_when_it_is_free_hlz_0
 }
 
 mod limits;
+mod stall;

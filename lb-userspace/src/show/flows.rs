@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::Format;
 use crate::datapath::FlowPair;
+use crate::text;
 
 /// A flow with the name of its Service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -56,10 +57,9 @@ pub fn print_flows_into(out: &mut impl Write, rows: &[FlowRow], format: Format) 
             format!("{} s", flow.idle),
         ];
         if wide {
-            let none = || "-".to_owned();
             cells.push(flow.masquerade.unwrap_or(flow.client).to_string());
             cells.push(format!("{} s", flow.age));
-            cells.push(service.clone().unwrap_or_else(none));
+            cells.push(text::name(service.as_deref().unwrap_or("-")).to_string());
         }
         table.add_row(cells);
     }
@@ -93,9 +93,21 @@ mod tests {
     }
 
     fn printed(format: Format) -> String {
+        printed_of(row(), format)
+    }
+
+    fn printed_of(row: FlowRow, format: Format) -> String {
         let mut out = Vec::new();
-        print_flows_into(&mut out, &[row()], format).expect("a vector takes all");
+        print_flows_into(&mut out, &[row], format).expect("a vector takes all");
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn names_of_any_bytes_are_printed_as_text() {
+        let row = FlowRow { service: Some("x\u{1b}[2J\nforged".to_owned()), ..row() };
+        let said = printed_of(row, Format::Wide);
+        assert!(said.contains(r"x\u{1b}[2J\nforged") && !said.contains(['\u{1b}']), "{said:?}");
+        assert_eq!(said.lines().count(), 2, "{said:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Format, counters};
 use crate::datapath::{DeviceStatus, Exhausted, Fill};
+use crate::text;
 
 /// A datapath as it is in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -85,7 +86,7 @@ pub fn print_status_into(out: &mut impl Write, status: &Status, format: Format) 
     let wide = format == Format::Wide;
     let controller =
         if status.is_controlled { "running" } else { "not running; what is there goes on being served" };
-    writeln!(out, "pins        {}", status.pins.display())?;
+    writeln!(out, "pins        {}", text::name(status.pins.display()))?;
     writeln!(out, "controller  {controller}")?;
     if let Some(node) = &status.node {
         writeln!(out, "masquerade  {}", masquerade(node))?;
@@ -122,19 +123,21 @@ fn table(header: &[&str]) -> Table {
 
 fn devices(devices: &[DeviceStatus], wide: bool) -> Table {
     let mut table = table(&["DEVICE", "ROLE", "INGRESS", "EGRESS", "WHY"]);
-    let mut alone: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut alone: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for device in devices {
-        let why = device.why.as_deref().unwrap_or("-");
+        // The kernel takes any byte in the name of a device but a blank and a slash.
+        let name = text::name(&device.device).to_string();
+        let why = text::name(device.why.as_deref().unwrap_or("-")).to_string();
         match &device.role {
-            None if !wide => alone.entry(why).or_default().push(&device.device),
+            None if !wide => alone.entry(why).or_default().push(name),
             role => {
                 let role = role.as_deref().unwrap_or("-");
-                table.add_row([&device.device, role, device.ingress.name(), device.egress.name(), why]);
+                table.add_row([&name, role, device.ingress.name(), device.egress.name(), &why]);
             }
         }
     }
     for (why, devices) in alone {
-        table.add_row([&some_of(&devices), "-", "off", "off", why]);
+        table.add_row([&some_of(&devices), "-", "off", "off", &why]);
     }
     table
 }
@@ -154,15 +157,16 @@ fn maps(maps: &[Fill], all: bool) -> Option<Table> {
 fn exhausted(exhausted: &[Exhausted]) -> Option<Table> {
     let mut table = table(&["OUT OF PORTS TOWARD", "SERVICE", "PACKETS DROPPED"]);
     for Exhausted { backend, service, packets, .. } in exhausted {
-        table.add_row([backend.to_string(), service.clone().unwrap_or("-".to_owned()), packets.to_string()]);
+        let service = text::name(service.as_deref().unwrap_or("-")).to_string();
+        table.add_row([backend.to_string(), service, packets.to_string()]);
     }
     (!table.is_empty()).then_some(table)
 }
 
 /// A few names, and how many more there are.
-fn some_of(names: &[&str]) -> String {
+fn some_of(names: &[String]) -> String {
     const SHOWN: usize = 3;
-    let shown = names.iter().take(SHOWN).copied().collect::<Vec<_>>().join(" ");
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(" ");
     match names.len().saturating_sub(SHOWN) {
         0 => shown,
         more => format!("{shown} and {more} more"),
@@ -215,9 +219,30 @@ mod tests {
     }
 
     fn printed(format: Format) -> String {
+        printed_of(&status(), format)
+    }
+
+    fn printed_of(status: &Status, format: Format) -> String {
         let mut out = Vec::new();
-        print_status_into(&mut out, &status(), format).expect("a vector takes all");
+        print_status_into(&mut out, status, format).expect("a vector takes all");
         String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn names_of_any_bytes_are_printed_as_text() {
+        let mut status = status();
+        let evil = "x\u{1b}[2J\u{202e}\nforged";
+        status.pins = format!("/sys/{evil}").into();
+        status.devices = vec![
+            DeviceStatus { why: Some(evil.to_owned()), ..device(1, evil, None) },
+            device(2, evil, Some(evil)),
+        ];
+        status.exhausted[0].service = Some(evil.to_owned());
+        for format in [Format::Table, Format::Wide] {
+            let said = printed_of(&status, format);
+            assert_eq!(said.matches(r"x\u{1b}[2J\u{202e}\nforged").count(), 6, "{said}");
+            assert!(!said.contains(['\u{1b}', '\u{202e}']) && !said.contains("\nforged"), "{said:?}");
+        }
     }
 
     #[test]

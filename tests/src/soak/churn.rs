@@ -1,8 +1,7 @@
-//! Which pods are endpoints when. The world has versions; each is written as one file and has a frontend of its
-//! own, by which the kernel's map says that it is in force.
+//! Which pods are endpoints when. The world has versions; each is written at once, and has a marker by which the
+//! kernel's maps say that it is in force ([`super::world`]).
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,25 +9,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use aya::maps::{HashMap, Map, MapData};
-use lb_common::{Frontend, FrontendKey, Port, Proto};
-use lb_userspace::datapath::Pins;
-use serde_json::{Value, json};
 
-use super::stage::{PATHS, Path, Stage, TRANSFERS};
+use super::stage::{Path, Stage};
+use super::world::{Marker, Source, World};
 use crate::Inside;
-use crate::manifest::{Manifest, service};
 use crate::wire::{Blow, monotonic};
 
-/// The Service whose port is the version: its name is the last, so that it is put in force after the others.
-const MARKER: &str = "zz-marker";
-const MARKER_IP: [u8; 4] = [10, 96, 1, 1];
-/// How often the map is asked for the version.
+/// How often the maps are asked for the version.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long a version may take to be in force where nothing hinders it but a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-type Frontends = HashMap<MapData, FrontendKey, Frontend>;
 
 /// When a version was written, and when it was seen to be in force, both by [`monotonic`].
 #[derive(Debug, Clone, Copy)]
@@ -46,10 +36,9 @@ pub struct Churn {
 
 #[derive(Debug)]
 struct Shared {
-    file: PathBuf,
-    frontends: PathBuf,
-    /// As they are without labels.
-    pods: Vec<Value>,
+    world: World,
+    source: Source,
+    pins: PathBuf,
     names: Vec<String>,
     versions: Mutex<Vec<Version>>,
     ended: AtomicBool,
@@ -74,11 +63,11 @@ impl Churn {
     /// # Errors
     ///
     /// Where it can't be written.
-    pub fn prepare(stage: &Stage) -> Result<Self> {
+    pub fn prepare(stage: &Stage, source: &Source) -> Result<Self> {
         let shared = Arc::new(Shared {
-            file: stage.node.manifests().join("soak.json"),
-            frontends: Pins::in_directory(&stage.node.pin_dir()).map("FRONTENDS"),
-            pods: stage.pods.iter().map(|pod| pod.manifest().to_value()).collect(),
+            world: World::new(stage, source),
+            source: source.clone(),
+            pins: stage.node.pin_dir(),
             names: stage.pods.iter().map(|pod| pod.place().name().to_owned()).collect(),
             versions: Mutex::default(),
             ended: AtomicBool::new(false),
@@ -94,12 +83,12 @@ impl Churn {
     ///
     /// Where what was written first does not come into force.
     pub fn begin(&mut self, seed: u64, pause: Duration) -> Result<()> {
-        let mut frontends = self.shared.open()?;
-        if !self.shared.look(&mut frontends, PATIENCE)? {
+        let marker = Marker::open(&self.shared.pins, &self.shared.source)?;
+        if !self.shared.look(&marker, PATIENCE) {
             bail!("the first version of the world is not in force after {PATIENCE:?}");
         }
         let shared = Arc::clone(&self.shared);
-        self.thread = Some(thread::spawn(move || shared.turn(&mut frontends, seed, pause)));
+        self.thread = Some(thread::spawn(move || shared.turn(&marker, seed, pause)));
         Ok(())
     }
 
@@ -177,19 +166,14 @@ impl Shared {
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open(&self) -> Result<Frontends> {
-        let data = MapData::from_pin(&self.frontends).context("open FRONTENDS")?;
-        Ok(Map::from_map_data(data)?.try_into()?)
-    }
-
-    fn turn(&self, frontends: &mut Frontends, seed: u64, pause: Duration) -> Result<()> {
+    fn turn(&self, marker: &Marker, seed: u64, pause: Duration) -> Result<()> {
         let mut random = fastrand::Rng::with_seed(seed);
         while !self.ended.load(Ordering::Relaxed) {
             thread::sleep(pause.mul_f64(random.f64()));
             self.write()?;
             // Nobody waits for this one where the instance is away: it is in force when it is back.
             while !self.ended.load(Ordering::Relaxed) {
-                if self.look(frontends, LOOK)? {
+                if self.look(marker, LOOK) {
                     break;
                 }
             }
@@ -198,48 +182,26 @@ impl Shared {
     }
 
     /// Whether the last version is in force; waits a while for it.
-    fn look(&self, frontends: &mut Frontends, patience: Duration) -> Result<bool> {
+    fn look(&self, marker: &Marker, patience: Duration) -> bool {
         let number = self.versions().len() - 1;
         let deadline = Instant::now() + patience;
-        while frontends.get(&marker(number), 0).is_err() {
+        while !marker.is_in_force(number) {
             if Instant::now() > deadline {
-                return Ok(false);
+                return false;
             }
             thread::sleep(LOOK.min(patience));
         }
         if let Some(version) = self.versions().last_mut() {
             version.in_force_ns.get_or_insert_with(monotonic);
         }
-        Ok(true)
+        true
     }
 
-    /// Writes the next version, as an editor saves.
+    /// Writes the next version.
     fn write(&self) -> Result<()> {
         let number = self.versions().len();
-        let mut items: Vec<Value> = self.pods.clone();
-        for (pod, item) in items.iter_mut().enumerate() {
-            for path in PATHS.iter().chain(&TRANSFERS).filter(|path| path.has(number, pod)) {
-                item["metadata"]["labels"][path.name] = json!("yes");
-            }
-        }
-        items.extend(PATHS.iter().chain(&TRANSFERS).map(|path| path.service().to_value()));
-        let ip = std::net::Ipv4Addr::from(MARKER_IP).to_string();
-        items.push(service(MARKER).port(port(number)).cluster_ip(&ip).to_value());
-        let draft = self.file.with_file_name(".soak.json.draft");
-        let text = json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string();
-        fs::write(&draft, text).with_context(|| draft.display().to_string())?;
         // From the moment before it can be read on.
-        self.versions().push(Version { written_ns: monotonic(), in_force_ns: None });
-        fs::rename(&draft, &self.file).with_context(|| self.file.display().to_string())
+        let begins = || self.versions().push(Version { written_ns: monotonic(), in_force_ns: None });
+        self.world.write(number, begins)
     }
-}
-
-/// The port that stands for a version; it is another one for each of the last 60,000.
-fn port(version: usize) -> u16 {
-    u16::try_from(version % 60_000 + 1).unwrap_or(1)
-}
-
-fn marker(version: usize) -> FrontendKey {
-    let ip = std::net::IpAddr::from(MARKER_IP);
-    FrontendKey::new(ip.into(), Port::new(port(version)), Proto::TCP)
 }

@@ -19,7 +19,7 @@ use crate::manifest::{Manifest, service};
 use crate::node::Node;
 
 /// How long an instance may take to tell of a fault, and to recover.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What can go wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::stage::Stage;
 use super::tally::Tally;
+use super::world::Source;
 use crate::shunt::{Options, Shunt};
 
 /// So long an instance lives at most after all was in force, so that it is ended while it puts changes in force.
@@ -24,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub struct Keeper<'a> {
     stage: &'a Stage,
+    source: Source,
     options: Options,
     shunt: Option<Shunt>,
     random: fastrand::Rng,
@@ -57,14 +59,18 @@ impl<'a> Keeper<'a> {
     /// # Errors
     ///
     /// Where it does not put in force what it knows.
-    pub fn begin(stage: &'a Stage, options: Options, seed: u64) -> Result<Self> {
-        Shunt::resume(&stage.node, &options)?.kill()?;
+    pub fn begin(stage: &'a Stage, source: &Source, options: Options, seed: u64) -> Result<Self> {
+        let first = source.begin(stage, &options)?;
+        first.wait_until_complete_within(PATIENCE)?;
+        first.kill()?;
         let began = Instant::now();
-        let shunt = Shunt::resume(&stage.node, &options)?;
+        let shunt = source.begin(stage, &options)?;
+        shunt.wait_until_complete_within(PATIENCE)?;
         let need = began.elapsed();
         let random = fastrand::Rng::with_seed(seed);
         Ok(Self {
             stage,
+            source: source.clone(),
             options,
             shunt: Some(shunt),
             random,
@@ -166,7 +172,7 @@ impl<'a> Keeper<'a> {
         end(shunt)?;
         *tally.ends.entry(how.to_owned()).or_default() += 1;
         self.began = Instant::now();
-        self.shunt = Some(Shunt::begin(&self.stage.node, &self.options)?);
+        self.shunt = Some(self.source.begin(self.stage, &self.options)?);
         Ok(())
     }
 }

@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 const LIMIT: Duration = Duration::from_secs(20);
 /// A dial that takes longer has sent its first packet again (RFC 6298: after a second), or waited for the machine.
 const SLOW: Duration = Duration::from_millis(900);
+/// A download of which nothing comes for a minute is lost, and says so instead of waiting for ever.
+const SILENCE: &str = "--speed-limit 1 --speed-time 60";
 /// Bytes a second of a download.
 const RATE: u32 = 1 << 20;
 
@@ -124,14 +126,16 @@ fn dial(path: &Path) -> Dial {
 
 /// A shell's line that prints the checksum of a download.
 fn line(target: &str, size: u64) -> String {
-    format!("set -o pipefail; curl -sSf --limit-rate {RATE} http://{target}/bytes/{size} | sha256sum")
+    format!(
+        "set -o pipefail; curl -sSf {SILENCE} --limit-rate {RATE} http://{target}/bytes/{size} | sha256sum"
+    )
 }
 
 /// What every download has to be: from a pod's own address, which the node and not Shunt leads to.
 fn checksum(stage: &Stage, size: u64) -> Result<String> {
     let pod = stage.pods.first().context("a pod")?;
     let url = format!("http://{}:80/bytes/{size}", pod.v4());
-    let sum = pod.place().run("sh", &["-c", &format!("curl -sSf {url} | sha256sum")])?;
+    let sum = pod.place().run("sh", &["-c", &format!("curl -sSf {SILENCE} {url} | sha256sum")])?;
     ensure!(sum.len() > 64, "no checksum: {sum}");
     Ok(sum)
 }

@@ -2,14 +2,15 @@
 //! fail; and the judgement of every dial. One code for the tier `lifecycle` and for `cargo xtask soak`.
 //!
 //! - [`Stage`]: the nodes, pods and clients, and the paths that are dialled.
-//! - [`Churn`]: which pods are endpoints when; a thread of its own rewrites the manifests.
+//! - [`Source`]: a directory of manifests, or a cluster.
+//! - [`Churn`]: which pods are endpoints when; a thread of its own rewrites manifests, or slices.
 //! - [`Load`]: clients that dial without end, and downloads that last.
 //! - [`Keeper`]: the instance: started, killed, looked at.
 //! - [`Fault`]: what else goes wrong.
 //! - [`Tally`]: what was tried and what was lost.
 //!
 //! Invariant of the judgement: a dial is wrong only where the pod that answered was certainly no endpoint from
-//! before the dial began until after it ended; whether a change is in force is read from the kernel's map and not
+//! before the dial began until after it ended; whether a change is in force is read from the kernel's maps and not
 //! from what the instance says.
 
 mod churn;
@@ -18,6 +19,7 @@ mod keeper;
 mod load;
 mod stage;
 mod tally;
+mod world;
 
 pub use churn::Churn;
 pub use fault::{Disk, Fault};
@@ -25,3 +27,4 @@ pub use keeper::{Figures, Keeper};
 pub use load::Load;
 pub use stage::{PATHS, Path, Stage, TRANSFERS};
 pub use tally::{Dials, Tally};
+pub use world::Source;

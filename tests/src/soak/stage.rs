@@ -28,7 +28,7 @@ pub struct Path {
     /// How many of them at a time.
     pub at_once: usize,
     /// The port of the pods.
-    port: u16,
+    pub(super) port: u16,
 }
 
 const fn path(name: &'static str, target: &'static str, pods: &'static [usize]) -> Path {
@@ -74,7 +74,11 @@ impl Path {
         if self.transport != Transport::Tcp {
             service = service.udp();
         }
-        if is_node_port { service.node_port(number) } else { service.cluster_ip(ip) }
+        if !is_node_port {
+            return service.cluster_ip(ip);
+        }
+        // In a cluster nobody allocates one here.
+        service.node_port(number).cluster_ip(&format!("10.96.3.{}", number % 256))
     }
 }
 

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::scene::{Scene, WEB};
 
-const CLOSE_WAIT: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close_wait";
-const ESTABLISHED: &str = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established";
+/// Settings that every kernel has, also one without conntrack.
+const FORWARDING: [&str; 2] = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"];
 
 #[track_caller]
 fn cleanup(scene: &Scene, arguments: &[&str]) -> String {
@@ -17,8 +17,16 @@ fn cleanup(scene: &Scene, arguments: &[&str]) -> String {
 }
 
 #[track_caller]
-fn setting(scene: &Scene, path: &str) -> String {
-    scene.node.place().run("cat", &[path]).expect(path).trim().to_owned()
+fn settings(scene: &Scene) -> [String; 2] {
+    FORWARDING.map(|setting| {
+        let said = scene.node.place().run("cat", &[format!("/proc/sys/{setting}")]);
+        said.expect(setting).trim().to_owned()
+    })
+}
+
+#[track_caller]
+fn set(scene: &Scene, setting: &str, value: &str) {
+    scene.node.place().set(setting, value).unwrap_or_else(|error| panic!("{error:#}"));
 }
 
 /// Nothing of the instance's serves, and nothing of it is on a disk or in the kernel.
@@ -68,19 +76,22 @@ fn cleanup_leaves_an_instance_alone_that_serves_and_says_which() {
 fn settings_go_back_to_what_they_were_but_not_where_somebody_has_changed_them_since() {
     let mut scene = Scene::serving();
     scene.end(Shunt::stop);
-    scene.resume(&["--conntrack-tcp-timeout-close-wait=1h", "--conntrack-tcp-timeout-established=2h"]);
+    let [v4, v6] = FORWARDING;
+    set(&scene, v4, "0");
+    set(&scene, v6, "0");
+    scene.resume(&["--set-forwarding"]);
     scene.end(Shunt::kill);
-    assert_eq!((setting(&scene, CLOSE_WAIT), setting(&scene, ESTABLISHED)), ("3600".into(), "7200".into()));
-    scene.node.place().run("sh", &["-c", &format!("echo 77 > {ESTABLISHED}")]).expect("written");
+    assert_eq!(settings(&scene), ["1", "1"]);
+    set(&scene, v6, "7");
     let said: Value = serde_json::from_str(&cleanup(&scene, &["-o", "json", "--keep-state"])).expect("JSON");
-    assert_eq!((setting(&scene, CLOSE_WAIT), setting(&scene, ESTABLISHED)), ("60".into(), "77".into()));
-    let settings = said["settings"].as_array().expect("settings");
+    assert_eq!(settings(&scene), ["0", "7"]);
+    let told = said["settings"].as_array().expect("settings");
     let state = |path: &str| {
-        let found = settings.iter().find(|found| path.ends_with(found["file"].as_str().expect("a file")));
+        let found = told.iter().find(|found| found["file"].as_str().is_some_and(|file| file.ends_with(path)));
         found.expect(path)["state"].clone()
     };
-    assert_eq!(state(CLOSE_WAIT), "restored");
-    assert_eq!(state(ESTABLISHED), serde_json::json!({ "left": { "now": 77 } }));
+    assert_eq!(state(v4), "restored");
+    assert_eq!(state(v6), serde_json::json!({ "left": { "now": 7 } }));
     let pins = said["pins"].as_array().expect("pins");
     assert!(pins.iter().any(|pin| pin.as_str().is_some_and(|pin| pin.ends_with("links/shunt_connect4"))));
     assert!(scene.node.state_file().exists());

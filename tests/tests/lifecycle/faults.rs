@@ -9,26 +9,6 @@ use lb_tests::{Inside, Options, Shunt, check, tcp};
 
 use crate::scene::{Scene, WEB};
 
-impl Scene {
-    #[track_caller]
-    fn instance(&self) -> &Shunt {
-        self.shunt.as_ref().expect("an instance")
-    }
-
-    /// Waits for a line in the log, after the first `seen` ones.
-    #[track_caller]
-    fn hears(&self, seen: usize, words: &str) -> String {
-        let line = self.instance().wait_for_line(seen, |line| line.contains(words));
-        line.unwrap_or_else(|error| panic!("{error:#}"))
-    }
-
-    #[track_caller]
-    fn serves(&self) {
-        check::dial(&self.client, &tcp(WEB));
-        check::dial(&self.outside, &tcp(self.node_port()));
-    }
-}
-
 /// Runs a command of the machine.
 #[track_caller]
 fn run(program: &str, arguments: &[&str]) {
@@ -37,11 +17,11 @@ fn run(program: &str, arguments: &[&str]) {
 }
 
 /// A small file system in memory; unmounted when dropped.
-struct Tmpfs(String);
+pub(crate) struct Tmpfs(String);
 
 impl Tmpfs {
     #[track_caller]
-    fn mounted(at: &Path, size: &str) -> Self {
+    pub(crate) fn mounted(at: &Path, size: &str) -> Self {
         fs::create_dir_all(at).expect("a directory");
         let at = at.display().to_string();
         run("mount", &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs", &at]);
@@ -64,18 +44,21 @@ impl Drop for Tmpfs {
 fn pins_that_are_removed_or_unmounted_while_it_runs_are_there_again_and_all_is_served() {
     let mut scene = Scene::serving();
     let load = scene.load();
-    fs::remove_dir_all(scene.pins()).expect("no pins");
+    // All at once: what is removed one by one may be there again before the last one is gone.
+    let aside = scene.pins().with_file_name("aside");
+    fs::rename(scene.pins(), &aside).expect("no pins");
+    fs::remove_dir_all(&aside).expect("none anywhere");
     scene.hears(0, "pins were gone, and are there again");
-    assert_eq!(scene.listed("v1"), ["links", "maps"]);
+    check::until("they are there again", || scene.listed("v1") == ["links", "maps"]);
     let bpffs = scene.pins().parent().expect("a parent").display().to_string();
     let seen = scene.instance().lines_so_far();
     assert!(!Command::new("umount").arg(&bpffs).status().expect("umount").success(), "it is in use");
     run("umount", &["-l", &bpffs]);
     scene.hears(seen, "pins were gone, and are there again");
-    assert_eq!(scene.listed("v1"), ["links", "maps"]);
+    check::until("they are there again", || scene.listed("v1") == ["links", "maps"]);
     let said = scene.refused(&[]);
     assert!(said.contains("another instance holds the pins"), "{said}");
-    load.end_unharmed(&scene);
+    load.end_unharmed();
     scene.end(Shunt::kill);
     scene.serves();
     scene.resume(&[]);
@@ -156,7 +139,8 @@ fn a_disk_that_is_full_or_read_only_costs_new_numbers_only_until_there_is_room()
             .with("type", "NodePort".into());
         let fresh = serde_json::to_string(&lb_tests::manifest::Manifest::to_value(&fresh)).expect("JSON");
         scene.instance().write("fresh.json", &fresh).expect("a manifest");
-        scene.hears(seen, "state.json: can't be written");
+        scene
+            .hears_that(seen, |line| line.contains("ERROR") && line.contains("state.json: can't be written"));
         scene.serves();
         assert_eq!(fs::read(&state_file).expect("it"), before);
         match heal {
@@ -165,11 +149,23 @@ fn a_disk_that_is_full_or_read_only_costs_new_numbers_only_until_there_is_room()
         }
         let seen = scene.instance().lines_so_far();
         scene.instance().write("other.json", &fresh.replace("fresh-", "other-")).expect("a manifest");
-        scene.hears(seen, "applied generation=");
-        let text = fs::read_to_string(&state_file).expect("it");
-        assert!(text.contains(&format!("fresh-{number}")), "{text}");
+        let names = ["fresh", "other"].map(|name| format!("{name}-{number}\""));
+        check::until("all numbers are on the disk", || {
+            fs::read_to_string(&state_file).is_ok_and(|text| names.iter().all(|name| text.contains(name)))
+        });
+        scene.hears(seen, "no longer wrong");
     }
+    // What is not on the disk yet when it ends is tried once more.
+    disk.remount("ro");
+    let seen = scene.instance().lines_so_far();
+    let last = service("last").selecting("app", "web").port(80);
+    let last = lb_tests::manifest::Manifest::to_value(&last).to_string();
+    scene.instance().write("last.json", &last).expect("a manifest");
+    scene.hears_that(seen, |line| line.contains("ERROR") && line.contains("state.json: can't be written"));
+    disk.remount("rw");
     scene.end(Shunt::stop);
+    let text = fs::read_to_string(&state_file).expect("the state file");
+    assert!(text.contains("default/last"), "{text}");
 }
 
 #[test]
@@ -264,13 +260,11 @@ fn an_address_of_the_node_is_served_when_it_comes_and_no_more_when_it_goes() {
     scene.shunt = Some(shunt);
     let dial = tcp(format!("192.168.78.1:{}", crate::scene::NODE_PORT));
     for _ in 0..3 {
-        let seen = scene.instance().lines_so_far();
         scene.node.ip(&["addr add 192.168.78.1/32 dev lo"]).expect("an address");
-        scene.hears(seen, "applied generation=");
+        scene.lists("192.168.78.1", true);
         check::dial(&scene.node, &dial);
-        let seen = scene.instance().lines_so_far();
         scene.node.ip(&["addr del 192.168.78.1/32 dev lo"]).expect("no address");
-        scene.hears(seen, "applied generation=");
+        scene.lists("192.168.78.1", false);
         check::refused(&scene.node, &dial, "ENETUNREACH");
         scene.serves();
     }
@@ -292,9 +286,13 @@ fn an_instance_that_is_killed_for_want_of_memory_loses_nothing() {
     scene.instance().write("many.json", &list.to_string()).expect("manifests");
     let shunt = scene.shunt.take().expect("an instance");
     let status = shunt.wait_for_end().unwrap_or_else(|error| panic!("{error:#}"));
-    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(6), "{status}");
+    // An allocation that fails aborts it, a stack that finds no room is SIGSEGV, and a thread for which there is no
+    // room is a panic: which of them comes first is chance.
+    let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+    let is_panic = matches!(status.code(), Some(1 | 101));
+    assert!(is_panic || matches!(signal, Some(6 | 11)), "{status}");
     scene.serves();
     scene.resume(&[]);
     check::dial(&scene.client, &tcp("10.97.11.250:80"));
-    load.end_unharmed(&scene);
+    load.end_unharmed();
 }

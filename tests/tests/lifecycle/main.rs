@@ -2,6 +2,8 @@
 
 mod cleanup;
 mod faults;
+mod full;
+mod hooks;
 mod kills;
 mod layouts;
 mod migrate;

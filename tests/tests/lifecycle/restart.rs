@@ -58,14 +58,19 @@ fn who_is_refused_has_not_touched_what_the_first_was_about_to_make() {
     let mut scene = Scene::serving();
     scene.end(Shunt::kill);
     let building = scene.pins().join("building");
+    // Without manifests the first has no picture: what it builds is not in force before it has.
+    let (manifests, aside) = (scene.node.manifests(), scene.file("manifests-aside"));
+    fs::rename(&manifests, &aside).expect("no manifests");
     let first = Shunt::begin(&scene.node, &crate::scene::options(&["--map-size", "SERVICES=100"]));
     let first = first.unwrap_or_else(|error| panic!("{error:#}"));
-    while !building.exists() {}
+    check::until("the first builds", || building.exists());
     let said = match Shunt::begin(&scene.node, &Options::default()) {
         Ok(second) => second.wait_for_line(0, |line| line.contains("another instance")),
         Err(error) => Err(error),
     };
     said.unwrap_or_else(|error| panic!("{error:#}"));
+    assert!(building.exists(), "it is there still");
+    fs::rename(&aside, &manifests).expect("manifests");
     first.wait_until_complete().unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(scene.listed(""), ["v1"]);
     check::dial(&scene.client, &tcp(WEB));

@@ -1,11 +1,14 @@
 //! What the tests share: a node with pods, clients inside and outside, and an instance that ends and comes back.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use lb_tests::manifest::{Manifest, Service, service};
 use lb_tests::{
-    Hammer, Inside, Network, Node, Options, Outside, Pod, Process, Shunt, serve, shunt_program, tcp,
+    Hammer, Inside, Network, Node, Options, Outside, Pod, Process, Shunt, check, serve, shunt_program, tcp,
 };
 
 /// The address, port and node port of the Service that all dial.
@@ -13,9 +16,15 @@ pub(crate) const WEB: &str = "10.96.0.10:80";
 pub(crate) const NODE_PORT: u16 = 31_000;
 /// The same of one with affinity.
 pub(crate) const STICKY: &str = "10.96.0.11:80";
-/// What is downloaded, slowly enough to outlast what is done meanwhile.
-const BYTES: u32 = 24_000_000;
-const RATE: &str = "3M";
+/// What is downloaded has no end: it outlasts whatever is done meanwhile.
+const BYTES: u64 = 1 << 40;
+const RATE: &str = "1M";
+/// What the client's stack has room for: lowest, first, most.
+const RECEIVED: &str = "4096 65536 262144";
+/// So much more of it must come to show that it goes on: more than may have been there already.
+const SOME: u64 = 2 << 20;
+/// What a call of a dial may take on a machine that has much else to do.
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// A node, with an instance on it or without. Its fields are dropped in this order.
 pub(crate) struct Scene {
@@ -76,6 +85,7 @@ impl Scene {
         }
         let client = node.pod("client")?;
         let outside = network.outside("outside")?;
+        outside.place().set("net/ipv4/tcp_rmem", &format!("'{RECEIVED}'"))?;
         Ok(Self {
             shunt: None,
             state_file: None,
@@ -130,7 +140,7 @@ impl Scene {
 
     /// The names in a directory of pins, sorted.
     pub(crate) fn listed(&self, directory: impl AsRef<Path>) -> Vec<String> {
-        let all = std::fs::read_dir(self.pins().join(directory)).into_iter().flatten().flatten();
+        let all = fs::read_dir(self.pins().join(directory)).into_iter().flatten().flatten();
         let mut names: Vec<_> = all.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
@@ -141,10 +151,40 @@ impl Scene {
         self.node.state_file().with_file_name(name)
     }
 
+    #[track_caller]
+    pub(crate) fn instance(&self) -> &Shunt {
+        self.shunt.as_ref().expect("an instance")
+    }
+
+    /// Waits for a line in the log, after the first `seen` ones.
+    #[track_caller]
+    pub(crate) fn hears(&self, seen: usize, words: &str) -> String {
+        self.hears_that(seen, |line| line.contains(words))
+    }
+
+    #[track_caller]
+    pub(crate) fn hears_that(&self, seen: usize, is_it: impl Fn(&str) -> bool) -> String {
+        self.instance().wait_for_line(seen, is_it).unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Waits until the node port is served, or no more, by this address.
+    #[track_caller]
+    pub(crate) fn lists(&self, address: &str, wanted: bool) {
+        let waited = self.instance().wait_until_listed(address, wanted);
+        waited.unwrap_or_else(|error| panic!("{error:#}"));
+    }
+
+    #[track_caller]
+    pub(crate) fn serves(&self) {
+        check::dial(&self.client, &tcp(WEB));
+        check::dial(&self.outside, &tcp(self.node_port()));
+    }
+
     /// Clients that dial without pause from inside and from outside, and a download from outside that goes on.
     #[track_caller]
     pub(crate) fn load(&self) -> Load {
-        let outside = tcp(self.node_port()).hammer(&self.outside, 4, self.file("outside.jsonl"));
+        let outside =
+            tcp(self.node_port()).within(LIMIT).hammer(&self.outside, 4, self.file("outside.jsonl"));
         let outside = outside.unwrap_or_else(|error| panic!("{error:#}"));
         Load { inside: self.inside(), outside, download: self.download() }
     }
@@ -152,25 +192,21 @@ impl Scene {
     /// Clients that dial without pause from inside.
     #[track_caller]
     pub(crate) fn inside(&self) -> Hammer {
-        let hammer = tcp(WEB).then(self.node_port()).hammer(&self.client, 4, self.file("inside.jsonl"));
+        let hammer =
+            tcp(WEB).then(self.node_port()).within(LIMIT).hammer(&self.client, 4, self.file("inside.jsonl"));
         hammer.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// A download from outside that goes on for some seconds.
+    /// A download from outside by one connection, until it is ended.
     #[track_caller]
-    pub(crate) fn download(&self) -> Process {
-        let url = format!("http://{}/bytes/{BYTES}", self.node_port());
-        let line = format!("curl -sSf --limit-rate {RATE} {url} | wc -c");
-        let mut curl = self.outside.place().command("sh").expect("a command");
-        Process::start("the download", curl.args(["-c", &line])).expect("a download")
-    }
-
-    /// Waits for the end of a download.
-    #[track_caller]
-    pub(crate) fn is_whole(&self, download: Process) {
-        let downloaded = download.finish(std::time::Duration::from_secs(60));
-        let downloaded = downloaded.unwrap_or_else(|error| panic!("{error:#}"));
-        assert_eq!(downloaded.trim(), BYTES.to_string(), "the download");
+    pub(crate) fn download(&self) -> Download {
+        let (url, file) = (format!("http://{}/bytes/{BYTES}", self.node_port()), self.file("download"));
+        let mut curl = self.outside.place().command("curl").expect("a command");
+        curl.args(["-sSf", "--limit-rate", RATE, &url, "-o"]).arg(&file);
+        let curl = Process::start("the download", &mut curl).expect("a download");
+        let download = Download { curl, file };
+        check::until("the download has begun", || download.length() > 0);
+        download
     }
 }
 
@@ -187,14 +223,47 @@ pub(crate) fn sticky() -> Service {
 pub(crate) struct Load {
     inside: Hammer,
     outside: Hammer,
-    download: Process,
+    download: Download,
+}
+
+/// A download that goes on.
+pub(crate) struct Download {
+    curl: Process,
+    file: PathBuf,
+}
+
+impl Download {
+    fn length(&self) -> u64 {
+        fs::metadata(&self.file).map_or(0, |file| file.len())
+    }
+
+    /// Ends it: it still went on, and every byte of it is what it has to be.
+    #[track_caller]
+    pub(crate) fn end_unharmed(self) {
+        let before = self.length();
+        check::until("the download goes on", || self.length() > before + SOME);
+        // It had not ended by itself.
+        self.curl.kill().unwrap_or_else(|error| panic!("{error:#}"));
+        let file = fs::File::open(&self.file).expect("what was downloaded");
+        let (mut got, mut length) = (BufReader::new(file), 0);
+        for block in lb_tests::wire::blocks() {
+            let mut part = Vec::new();
+            let read = got.by_ref().take(block.len() as u64).read_to_end(&mut part).expect("a block");
+            assert!(part == block[..read], "another block at {length}");
+            length += read;
+            if read < block.len() {
+                break;
+            }
+        }
+        println!("the download: {length} bytes");
+    }
 }
 
 impl Load {
-    /// Ends it: no dial failed, and the download is whole.
+    /// Ends it: no dial failed, and the download went on all the while.
     #[track_caller]
-    pub(crate) fn end_unharmed(self, scene: &Scene) {
-        scene.is_whole(self.download);
+    pub(crate) fn end_unharmed(self) {
+        self.download.end_unharmed();
         for (place, hammer) in [("inside", self.inside), ("outside", self.outside)] {
             let (report, blows) = hammer.stop().unwrap_or_else(|error| panic!("{error:#}"));
             assert_eq!(report.by_failure, BTreeMap::new(), "{place}, of {} dials", report.dials);

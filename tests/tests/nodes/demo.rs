@@ -8,7 +8,7 @@ use std::time::Duration;
 use lb_tests::{Process, programs_dir};
 
 /// From its start to the end of its tour; nothing waits this long unless it fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 #[track_caller]
 fn demo(arguments: &[&str]) -> Process {

@@ -11,13 +11,13 @@ const PORT: u16 = 32_100;
 /// What an address answers, headers and all; nothing where nobody does.
 fn ask(place: &impl Inside, address: &str) -> String {
     let url = format!("http://{address}");
-    place.place().run("curl", &["-si", "--noproxy", "*", "--max-time", "5", &url]).unwrap_or_default()
+    place.place().run("curl", &["-si", "--noproxy", "*", "--max-time", "20", &url]).unwrap_or_default()
 }
 
 /// Asks until the answer is as wanted: a health check follows shortly after what it is of.
 #[track_caller]
 fn ask_until(place: &impl Inside, address: &str, wanted: impl Fn(&str) -> bool) -> String {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     loop {
         let answer = ask(place, address);
         if wanted(&answer) {

@@ -65,17 +65,15 @@ fn the_addresses_of_the_node_are_found_and_followed() {
         assert_eq!(check::dial(&scene.node, &tcp(target)).peer_name, Some(address(target)));
     }
 
-    let seen = scene.shunt.lines_so_far();
     scene.node.ip(&["addr add 192.168.49.200/24 dev eth0"]).expect("an address");
-    scene.shunt.wait_for_line(seen, |line| line.contains("applied generation=")).expect("its effect");
+    scene.shunt.wait_until_listed("192.168.49.200", true).expect("its effect");
     assert_eq!(
         check::dial(&scene.client, &tcp("192.168.49.200:31000")).peer_name,
         Some(address("192.168.49.200:31000"))
     );
 
-    let seen = scene.shunt.lines_so_far();
     scene.node.ip(&["addr del 192.168.49.200/24 dev eth0"]).expect("no address");
-    scene.shunt.wait_for_line(seen, |line| line.contains("applied generation=")).expect("its effect");
+    scene.shunt.wait_until_listed("192.168.49.200", false).expect("its effect");
     let attempt = &tcp("192.168.49.200:31000").within(std::time::Duration::from_millis(100));
     for attempt in attempt.from(&scene.client).expect("an attempt") {
         check::failed(attempt);

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use lb_tests::{Inside, Node, Options, Shunt, check, tcp};
 
@@ -13,6 +14,13 @@ const FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 #[track_caller]
 fn setting(node: &Node, path: &str) -> String {
     node.place().run("cat", &[path]).expect(path).trim().to_owned()
+}
+
+/// Whether the kernel has conntrack: loaded where it is a module, for nothing here needs it but its settings.
+fn has_conntrack() -> bool {
+    let is_there = || Path::new(CLOSE_WAIT).exists();
+    let load = || Command::new("modprobe").arg("nf_conntrack").status().is_ok_and(|status| status.success());
+    is_there() || (load() && is_there())
 }
 
 fn options(arguments: &[&str]) -> Options {
@@ -47,6 +55,9 @@ impl Drop for Record {
 #[test]
 fn settings_are_changed_only_where_they_differ_and_what_they_were_is_remembered() {
     let arguments = ["--conntrack-tcp-timeout-close-wait=1h", "--set-forwarding"];
+    if !has_conntrack() {
+        return eprintln!("skipped: this kernel has no conntrack, and its module can't be loaded");
+    }
     let scene = Scene::with_options(&options(&arguments), &[&web("web").port(80).cluster_ip("10.96.0.10")]);
     let record = Record::of(&scene.node);
     assert_eq!(setting(&scene.node, CLOSE_WAIT), "3600");

@@ -7,8 +7,9 @@ use lb_tests::{HeldSocket, Options, tcp, udp};
 
 use crate::scene::{Scene, web};
 
-/// How soon a client must learn of it, from when the change was in force.
-const SOON: Duration = Duration::from_secs(1);
+/// How soon a client must learn of it, from when the change was in force, on a machine that has much else to do: one
+/// that does not waits for 60 seconds.
+const SOON: Duration = Duration::from_secs(20);
 
 #[track_caller]
 fn hold(dial: &lb_tests::Dial, scene: &Scene) -> HeldSocket {

@@ -43,7 +43,8 @@ pub enum WatchError {
 ///
 /// The first event is sent at once. It is the [`SourceEvent::first`] one if the directory could be read; else
 /// it holds that problem, and the first one comes when the directory does. A directory that vanishes is a
-/// problem, and changes nothing. Numbers given are on the disk before the event that tells them is sent.
+/// problem, and changes nothing. Numbers given are on the disk before the event that tells them is sent; those that
+/// could not be written are tried once more at the end.
 ///
 /// # Errors
 ///
@@ -69,14 +70,18 @@ pub async fn watch(
         if let Some(event) = event
             && sender.send(event).await.is_err()
         {
-            return Ok(());
+            break;
         }
         tokio::select! {
-            () = sender.closed() => return Ok(()),
+            () = sender.closed() => break,
             () = notifier.heard() => settle(&notifier).await,
             () = sleep(if is_heard { UNASKED } else { UNHEARD }) => {}
         }
     }
+    if let Some(problem) = off_thread(move || reader.save()).await {
+        tracing::error!("{problem}; the next start may give other numbers");
+    }
+    Ok(())
 }
 
 /// Waits until it is quiet.

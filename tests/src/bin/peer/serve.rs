@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
-use lb_tests::wire::{Greeting, canonical};
+use lb_tests::wire::{Greeting, blocks, canonical};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::dns;
@@ -30,8 +30,9 @@ pub(crate) struct Serve {
     dns_address: Ipv4Addr,
 }
 
-/// How long a client may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a client may take to say what it wants: longer than any client is patient, so that it is never the server
+/// who gives up on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How many clients of one HTTP port may be slow at once without another one waiting.
 const ACCEPTORS: usize = 4;
 
@@ -139,18 +140,17 @@ fn read_request(stream: &TcpStream) -> io::Result<Option<u64>> {
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Bytes that are different in every block: one that is lost, doubled or out of place changes their checksum.
 fn send_bytes(mut stream: &TcpStream, length: u64) -> io::Result<()> {
-    const BLOCK: usize = 1 << 16;
     stream.set_write_timeout(Some(PATIENCE))?;
     write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n")?;
     let mut left = usize::try_from(length).unwrap_or(usize::MAX);
-    let mut number = 0_u64;
-    while left > 0 {
-        let block: Vec<u8> = (number..).step_by(7).flat_map(u64::to_le_bytes).take(left.min(BLOCK)).collect();
-        stream.write_all(&block)?;
-        left -= block.len();
-        number += 1;
+    for block in blocks() {
+        let part = &block[..left.min(block.len())];
+        stream.write_all(part)?;
+        left -= part.len();
+        if left == 0 {
+            break;
+        }
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use lb_tests::Options;
-use lb_tests::soak::{Churn, Disk, Fault, Figures, Keeper, Load, Stage, Tally};
+use lb_tests::soak::{Churn, Disk, Fault, Figures, Keeper, Load, Source, Stage, Tally};
 use serde::Serialize;
 
 /// One round: what is judged and told at once.
@@ -33,6 +33,10 @@ struct Cli {
     /// Neither kills nor faults: what is lost is not lost by them
     #[arg(long)]
     calm: bool,
+    /// For a cluster and its API server instead of a directory of manifests; the faults that are a directory's or a
+    /// state file's are left out
+    #[arg(long)]
+    cluster: bool,
     /// How it is told
     #[arg(long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -66,17 +70,20 @@ fn main() -> Result<ExitCode> {
     let cli = Cli::parse();
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..));
     if cli.output == Output::Text {
-        println!("seed {seed}: cargo xtask soak --minutes {} --seed {seed}", cli.minutes);
+        let source = if cli.cluster { " --cluster" } else { "" };
+        println!("seed {seed}: cargo xtask soak --minutes {} --seed {seed}{source}", cli.minutes);
     }
     let stage = Stage::set()?;
     let disk = Disk::mount(&stage)?;
-    let mut churn = Churn::prepare(&stage)?;
+    let source = if cli.cluster { Source::cluster(&stage)? } else { Source::Manifests };
+    let faults = if cli.cluster { &[Fault::Device][..] } else { &Fault::ALL };
+    let mut churn = Churn::prepare(&stage, &source)?;
     let options = Options {
         state_file: Some(disk.state_file()),
         arguments: ["--log", "info,lb_userspace=debug"].map(Into::into).to_vec(),
         ..Options::default()
     };
-    let mut keeper = Keeper::begin(&stage, options, seed)?;
+    let mut keeper = Keeper::begin(&stage, &source, options, seed)?;
     churn.begin(seed, CHURN)?;
     let first = keeper.figures()?;
     let began = Instant::now();
@@ -100,12 +107,13 @@ fn main() -> Result<ExitCode> {
                 std::thread::sleep(CHURN);
                 continue;
             }
-            step(&stage, &disk, &mut keeper, &mut random, &mut tally)?;
+            step(&stage, &disk, &mut keeper, (faults, &mut random), &mut tally)?;
         }
         keeper.wait()?;
         churn.wait_for_next().unwrap_or_else(|error| tally.wrongs.push(format!("{error:#}")));
         tally.add(load.end(&churn)?);
         keeper.forget_errors();
+        source.tidy();
         tell("minute", &tally, &keeper, churn.versions().1)?;
         total.add(tally);
     }
@@ -121,14 +129,14 @@ fn step(
     stage: &Stage,
     disk: &Disk,
     keeper: &mut Keeper<'_>,
-    random: &mut fastrand::Rng,
+    (faults, random): (&[Fault], &mut fastrand::Rng),
     tally: &mut Tally,
 ) -> Result<()> {
     match random.u8(..4) {
         0 | 1 => (0..10).try_for_each(|_| keeper.kill(tally)),
         2 => keeper.stop(tally),
         _ => {
-            let fault = Fault::ALL[random.usize(..Fault::ALL.len())];
+            let fault = faults[random.usize(..faults.len())];
             *tally.faults.entry(fault.name().to_owned()).or_default() += 1;
             if let Err(error) = fault.happen(stage, keeper, disk) {
                 tally.wrongs.push(format!("{error:#}"));

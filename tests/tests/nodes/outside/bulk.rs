@@ -36,7 +36,7 @@ fn names(name: &str, app: &str, node_port: u16) -> Service {
 /// The checksum of a download from `target`.
 #[track_caller]
 fn download(edge: &Edge, target: &str) -> String {
-    edge.shell(&format!("curl -sSf --max-time 120 http://{target}/bytes/{SIZE} | sha256sum"))
+    edge.shell(&format!("curl -sSf --max-time 300 http://{target}/bytes/{SIZE} | sha256sum"))
 }
 
 /// What the download has to be: by the pod's own address, which the node and not shunt leads to.
@@ -108,7 +108,7 @@ fn names_are_resolved_by_both_transports() {
     for (port, pod) in [(31_053, &edge.here), (31_054, &edge.there)] {
         for ip in edge.node.addresses() {
             for transport in ["+notcp", "+tcp"] {
-                let line = format!("dig +short +time=2 +tries=1 {transport} @{ip} -p {port} web.example");
+                let line = format!("dig +short +time=20 +tries=1 {transport} @{ip} -p {port} web.example");
                 assert_eq!(edge.shell(&line).trim(), pod.v4().to_string(), "{line}");
             }
         }
@@ -122,7 +122,7 @@ fn iperf_servers(edge: &Edge) -> [Process; 2] {
         let mut command = pod.place().command("iperf3").expect("a command");
         let process = Process::start("iperf3", command.args(["-s", "--forceflush"])).expect("a server");
         let listens = |line: &str| line.contains("Server listening");
-        process.wait_for_line(0, Duration::from_secs(5), listens).expect("a listening server");
+        process.wait_for_line(0, Duration::from_secs(60), listens).expect("a listening server");
         process
     })
 }
@@ -134,7 +134,7 @@ fn iperf(edge: &Edge, ip: IpAddr, port: u16, way: &str) -> serde_json::Value {
     let said: serde_json::Value = serde_json::from_str(&edge.shell(&line)).expect("JSON");
     let received = said["end"]["sum_received"]["bytes"].as_u64().unwrap_or_default();
     println!("{line}: {} Mbit/s", received * 8 / 1_000_000);
-    assert!(received > 10_000_000, "{line}: {said}");
+    assert!(received > 1_000_000, "{line}: {said}");
     said
 }
 

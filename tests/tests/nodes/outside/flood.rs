@@ -32,7 +32,7 @@ fn edge() -> Edge {
 fn slow_download(edge: &Edge, port: u16) -> Process {
     let mut command = edge.client.place().command("sh").expect("a command");
     let url = format!("http://{}:{port}/bytes/16000000", edge.node.v4());
-    let line = format!("curl -sSf --limit-rate 1M --max-time 120 {url} | wc -c");
+    let line = format!("curl -sSf --limit-rate 1M --max-time 300 {url} | wc -c");
     Process::start("curl", command.args(["-c", &line])).expect("a download")
 }
 
@@ -45,12 +45,12 @@ fn check_flood(kind: &str, flooded: [u16; 2]) {
         .iter()
         .map(|target| {
             let log = edge.node.manifests().with_file_name(format!("{}.log", target.replace(':', "-")));
-            tcp(target).within(Duration::from_secs(5)).hammer(&edge.client, 1, log).expect("a client")
+            tcp(target).within(Duration::from_secs(20)).hammer(&edge.client, 1, log).expect("a client")
         })
         .collect();
     let flooded = flooded.map(|port| format!("{}:{port}", edge.node.v4()));
     let flood = flood(&edge.client, kind, &flooded, COUNT, "100.64.0.1").expect("a flood");
-    println!("{}", flood.finish(Duration::from_secs(90)).expect("its end"));
+    println!("{}", flood.finish(Duration::from_secs(300)).expect("its end"));
     for hammer in hammers {
         let (report, _) = hammer.stop().expect("a report");
         let HammerReport { dials, by_pod, by_failure } = report;
@@ -60,7 +60,7 @@ fn check_flood(kind: &str, flooded: [u16; 2]) {
         assert!(answered >= 20, "too few to tell: {dials}");
     }
     for download in downloads {
-        let said = download.finish(Duration::from_secs(60)).expect("the end of a download");
+        let said = download.finish(Duration::from_secs(180)).expect("the end of a download");
         assert!(said.contains("16000000"), "{said}");
     }
 }

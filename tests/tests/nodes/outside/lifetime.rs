@@ -21,13 +21,13 @@ fn slow_download(edge: &Edge, target: &str) -> Process {
     let mut command = edge.client.place().command("sh").expect("a command");
     let line = format!("echo begun; curl -sSf --limit-rate 4M http://{target}/bytes/12000000 | wc -c");
     let process = Process::start("curl", command.args(["-c", &line])).expect("a download");
-    process.wait_for_line(0, Duration::from_secs(5), |line| line == "begun").expect("its begin");
+    process.wait_for_line(0, Duration::from_secs(60), |line| line == "begun").expect("its begin");
     process
 }
 
 #[track_caller]
 fn wait_for_flows(edge: &Edge, wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-    let deadline = std::time::Instant::now() + Duration::from_secs(40);
+    let deadline = std::time::Instant::now() + Duration::from_secs(90);
     loop {
         let found = flows(edge);
         if wanted(&found) {
@@ -46,7 +46,7 @@ fn connections_go_on_when_their_service_and_its_endpoints_are_gone() {
     edge.shunt.remove("Service", &["local", "remote"]).expect("in force");
     edge.shunt.remove("Pod", &["here", "there"]).expect("in force");
     for download in downloads {
-        let said = download.finish(Duration::from_secs(20)).expect("the end of a download");
+        let said = download.finish(Duration::from_secs(90)).expect("the end of a download");
         assert!(said.contains("12000000"), "{said}");
     }
 }
@@ -63,7 +63,7 @@ fn connections_go_on_while_the_instance_is_away_and_new_ones_begin() {
     }
     let shunt = lb_tests::Shunt::resume(&node, &lb_tests::Options::default()).expect("a new instance");
     for download in downloads {
-        let said = download.finish(Duration::from_secs(20)).expect("the end of a download");
+        let said = download.finish(Duration::from_secs(90)).expect("the end of a download");
         assert!(said.contains("12000000"), "{said}");
     }
     drop((shunt, servers, here, there, client, node, other, network));
@@ -104,17 +104,16 @@ fn datagrams_follow_their_service_to_another_target_port_ct_06() {
 fn a_closed_connection_is_forgotten_after_its_time() {
     let edge = Edge::serving(&[&there("remote").node_port(31_002)]);
     let target = format!("{}:31002", edge.node.v4());
+    let began = std::time::Instant::now();
     let answer = check::dial(&edge.client, &tcp(&target));
-    let found = flows(&edge);
-    assert_eq!(found.len(), 1, "{found:?}");
+    let is_closed = |flows: &[Value]| flows.len() == 1 && flows[0]["state"] == "closed";
+    let found = wait_for_flows(&edge, is_closed);
     let flow = &found[0];
     assert_eq!(flow["client"], answer.own.to_string());
     assert_eq!(flow["frontend"], target);
     assert_eq!(flow["backend"], format!("{}:80", edge.there.v4()));
     assert_eq!(flow["masquerade"], answer.greeting.peer.to_string());
     assert_eq!(flow["service"], "default/remote");
-    assert_eq!(flow["state"], "closed");
-    let began = std::time::Instant::now();
     wait_for_flows(&edge, <[Value]>::is_empty);
     assert!(began.elapsed() > Duration::from_secs(28), "{:?}", began.elapsed());
 }
@@ -125,17 +124,18 @@ fn a_full_table_is_emptied_of_what_is_over_in_seconds() {
     let edge = Edge::serving(&[&here("local").node_port(31_001)]);
     let seen = edge.shunt.lines_so_far();
     fill(&edge, FLOWS);
-    let began = std::time::Instant::now();
-    let mut forgotten = 0;
+    let (mut forgotten, mut rounds) = (0, 0);
     let mut line = seen;
     while forgotten < FLOWS {
         let said = edge.shunt.wait_for_line(line, |line| line.contains("flows forgotten")).expect("a round");
         line = edge.shunt.log().lines().position(|logged| logged == said).expect("the line") + 1;
         let expired = said.split("expired=").nth(1).and_then(|rest| rest.split(' ').next());
         forgotten += expired.and_then(|number| number.parse::<u32>().ok()).expect(&said);
+        rounds += 1;
         println!("{said}");
     }
-    assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+    println!("{rounds} rounds");
+    assert!(rounds <= 40, "{rounds} rounds of half a second");
     assert_eq!(flows(&edge).len(), 0);
     assert_eq!(check::dial(&edge.client, &tcp(format!("{}:31001", edge.node.v4()))).greeting.pod, "here");
 }

@@ -92,7 +92,7 @@ fn a_client_that_met_silence_gets_through_as_soon_as_there_is_an_endpoint_noe_04
     let elsewhere = edge.there.manifest().label("app", "late");
     edge.shunt.apply(&[&elsewhere]).expect("in force");
     let client = edge.client.place().clone();
-    let dial = tcp(&target).within(Duration::from_secs(20));
+    let dial = tcp(&target).within(Duration::from_secs(60));
     let waiting = std::thread::spawn(move || check::dial(&client, &dial).greeting.pod);
     let dropped = || {
         let status = ask_shunt(&edge.node, "status").expect("a status");
@@ -131,7 +131,7 @@ fn addresses_of_services_answer_a_ping_unless_told_not_to() {
     let addresses = ["10.96.0.1", "fd00:10:96::1", "203.0.113.1"];
     let edge = Edge::serving(&[&service]);
     for address in addresses {
-        edge.client.place().run("ping", &["-c", "1", "-W", "2", address]).expect(address);
+        edge.client.place().run("ping", &["-c", "1", "-W", "20", address]).expect(address);
     }
     drop(edge);
     let edge = Edge::with_arguments(&["--no-vip-ping"], &[&service]);

@@ -107,7 +107,7 @@ fn nothing_is_taken_over_while_nobody_serves_or_a_kube_proxy_runs() {
     let program = scene.node.state_file().with_file_name("kube-proxy");
     fs::copy("/bin/sleep", &program).expect("a program");
     let mut command = scene.node.place().command(&program).expect("a command");
-    let process = Process::start("kube-proxy", command.arg("60")).expect("a kube-proxy");
+    let process = Process::start("kube-proxy", command.arg("600")).expect("a kube-proxy");
     put(&scene.node, "nft -f -", NFTABLES);
     let refused = |scene: &Scene| format!("{:#}", takeover(&scene.node, &[]).expect_err("a refusal"));
     let why = loop {

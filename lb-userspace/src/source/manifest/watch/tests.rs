@@ -218,3 +218,27 @@ async fn the_watch_ends_with_its_receiver() {
     let ended = timeout(Duration::from_secs(20), task).await.expect("it ends").unwrap();
     assert!(ended.is_ok());
 }
+
+#[tokio::test]
+async fn numbers_that_could_not_be_written_are_tried_once_more_at_the_end() {
+    let temp = TempDir::new().unwrap();
+    let (dir, disk) = (temp.path().join("manifests"), temp.path().join("disk"));
+    fs::create_dir(&dir).unwrap();
+    fs::create_dir(&disk).unwrap();
+    let state_file = disk.join("state.json");
+    let (sender, mut events) = mpsc::channel(16);
+    let watch = tokio::spawn(watch(dir.clone(), Config::default(), Some(state_file.clone()), sender));
+    assert!(events.recv().await.unwrap().first);
+    // Nothing can be written there.
+    fs::remove_dir(&disk).unwrap();
+    fs::write(&disk, "").unwrap();
+    let service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n";
+    save(&dir.join("web.yaml"), service);
+    assert_eq!(events.recv().await.unwrap().problems.len(), 1);
+    fs::remove_file(&disk).unwrap();
+    fs::create_dir(&disk).unwrap();
+    drop(events);
+    watch.await.unwrap().unwrap();
+    let ledger = state_file::read(&state_file).unwrap();
+    assert!(ledger.contains_key(&ObjectName::new("default", "web")), "{ledger:?}");
+}
