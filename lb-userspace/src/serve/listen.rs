@@ -22,7 +22,7 @@ const BACKLOG: u32 = 128;
 pub(super) struct Server {
     /// The flag that says where.
     pub(super) flag: &'static str,
-    /// Where. The unspecified IPv4 address is every address of both families, as in Go (HLZ-01).
+    /// Where. The unspecified address of either family is every address of both, as in Go (HLZ-01).
     pub(super) address: SocketAddr,
     /// What it answers.
     pub(super) router: Router,
@@ -63,6 +63,7 @@ fn of_both_families(address: SocketAddr) -> io::Result<TcpListener> {
                 listener => listener,
             }
         }
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => listen(address, false),
         _ => listen(address, true),
     }
 }
