@@ -14,6 +14,7 @@ pub mod datapath;
 pub mod engine;
 pub mod explain;
 pub mod model;
+mod netlink;
 pub mod node;
 pub mod notice;
 mod private;

@@ -10,11 +10,15 @@ use crate::datapath::{KernelStore, Pins};
 use crate::reconcile::Store;
 use crate::takeover::{self, Findings};
 
+/// What a line begins with that says what could not be looked at.
+const UNSEEN: &str = "cannot look: ";
+
 /// Take away what a kube-proxy left on this node: its nftables tables, iptables chains and IPVS servers.
 ///
 /// Run it beside a `shunt run` that serves; it refuses otherwise. Only what kube-proxy alone makes is removed.
 /// Connections that it translated go on: conntrack is left alone (those of IPVS end). It uses the node's own
-/// tools, also out of a pod that has the node's process ids. There is nothing wrong in running it twice.
+/// tools, also out of a pod that has the node's process ids; where one is missing that is needed, it says which,
+/// and the exit status is 1. There is nothing wrong in running it twice.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Only say what there is.
@@ -39,7 +43,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
     let findings = takeover::find();
     tell(&findings, out)?;
     if args.dry_run {
-        return Ok(ExitCode::SUCCESS);
+        return Ok(if findings.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     served?;
     if findings.is_running() && !args.force {
@@ -82,7 +86,7 @@ fn tell(findings: &Findings, out: &mut impl Write) -> anyhow::Result<()> {
         writeln!(out, "found {found}")?;
     }
     for failure in &findings.failures {
-        writeln!(out, "cannot look: {}", chain(failure))?;
+        writeln!(out, "{UNSEEN}{}", chain(failure))?;
     }
     if findings.found.is_empty() && findings.failures.is_empty() {
         writeln!(out, "nothing of a kube-proxy's is here")?;
@@ -107,5 +111,8 @@ pub(super) fn notice() {
     };
     for found in said.lines().filter_map(|line| line.strip_prefix("found ")) {
         tracing::warn!("kube-proxy is, or was, on this node: {found}. Take it away by `shunt takeover`");
+    }
+    for why in said.lines().filter_map(|line| line.strip_prefix(UNSEEN)) {
+        tracing::warn!("cannot look for all that a kube-proxy may have left on this node: {why}");
     }
 }

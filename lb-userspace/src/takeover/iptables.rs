@@ -1,7 +1,10 @@
-//! Chains of iptables: from what `iptables-save` prints to what `iptables-restore` is told.
+//! Chains of iptables: from what `iptables-save` prints to what `iptables-restore` is told. Where the node has no
+//! such program, whether there could be any.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
+use super::nf_tables::Named;
 use super::tools::{self, ToolError};
 
 /// Chains that kube-proxy makes, by their whole names.
@@ -28,21 +31,50 @@ const PREFIXES: [&str; 6] = ["KUBE-SVC-", "KUBE-SVL-", "KUBE-EXT-", "KUBE-SEP-",
 /// Chains of the kernel, in which kube-proxy has rules that lead to its own.
 const BUILT_IN: [&str; 5] = ["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"];
 
+/// How long another program that changes the tables is waited for, in seconds.
+const WAIT: &str = "--wait=30";
+
 /// One of iptables' programs: for a family, by one of its two interfaces to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backend {
     save: &'static str,
     restore: &'static str,
+    kernel: Kernel,
+}
+
+/// One of the two interfaces, of a family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kernel {
+    /// nf_tables, which calls the family so.
+    NfTables(&'static str),
+    /// The older one, with the names of the tables that are in use in this file.
+    Legacy(&'static str),
 }
 
 impl Backend {
     /// All of them.
     pub fn all() -> [Self; 4] {
         [
-            Self { save: "iptables-nft-save", restore: "iptables-nft-restore" },
-            Self { save: "ip6tables-nft-save", restore: "ip6tables-nft-restore" },
-            Self { save: "iptables-legacy-save", restore: "iptables-legacy-restore" },
-            Self { save: "ip6tables-legacy-save", restore: "ip6tables-legacy-restore" },
+            Self {
+                save: "iptables-nft-save",
+                restore: "iptables-nft-restore",
+                kernel: Kernel::NfTables("ip"),
+            },
+            Self {
+                save: "ip6tables-nft-save",
+                restore: "ip6tables-nft-restore",
+                kernel: Kernel::NfTables("ip6"),
+            },
+            Self {
+                save: "iptables-legacy-save",
+                restore: "iptables-legacy-restore",
+                kernel: Kernel::Legacy("/proc/net/ip_tables_names"),
+            },
+            Self {
+                save: "ip6tables-legacy-save",
+                restore: "ip6tables-legacy-restore",
+                kernel: Kernel::Legacy("/proc/net/ip6_tables_names"),
+            },
         ]
     }
 
@@ -162,10 +194,30 @@ fn is_own(chain: &str) -> bool {
     CHAINS.contains(&chain) || PREFIXES.iter().any(|prefix| chain.starts_with(prefix))
 }
 
-/// Looks; `None` where the node lacks the program.
-pub(super) fn find(backend: Backend) -> Result<Option<Leftovers>, ToolError> {
-    let saved = tools::output(backend.save, &[])?;
-    Ok(saved.map(|saved| Leftovers::parse(backend, &saved)))
+/// Looks. Where the node lacks the program, there is nothing as long as the kernel has nothing that it would show:
+/// no chain of `chains`, which are nf_tables', with a name of kube-proxy's; no legacy table that is in use.
+pub(super) fn find(backend: Backend, chains: &[Named]) -> Result<Option<Leftovers>, ToolError> {
+    if let Some(saved) = tools::output(backend.save, &[])? {
+        return Ok(Some(Leftovers::parse(backend, &saved)));
+    }
+    let why = match backend.kernel {
+        Kernel::NfTables(family) => unseen_chains(family, chains),
+        Kernel::Legacy(file) => unseen_tables(&fs::read_to_string(file).unwrap_or_default()),
+    };
+    why.map_or(Ok(None), |why| Err(ToolError::Missing { tool: backend.save.to_owned(), why }))
+}
+
+/// What there is of kube-proxy's, among all chains of nf_tables.
+fn unseen_chains(family: &str, chains: &[Named]) -> Option<String> {
+    let count = chains.iter().filter(|chain| chain.family == family && is_own(&chain.name)).count();
+    (count > 0)
+        .then(|| format!("nf_tables has chains ({count}) with kube-proxy's names in the family {family}"))
+}
+
+/// What there may be of kube-proxy's: the file names the tables that are in use.
+fn unseen_tables(file: &str) -> Option<String> {
+    let names: Vec<&str> = file.split_whitespace().collect();
+    (!names.is_empty()).then(|| format!("legacy iptables has the tables {}", names.join(", ")))
 }
 
 /// Removes: a whole table at once.
@@ -174,7 +226,8 @@ pub(super) fn remove(leftovers: &Leftovers) -> Result<(), ToolError> {
     if script.is_empty() {
         return Ok(());
     }
-    tools::run(leftovers.backend.restore, &["--noflush"], &script).map(drop)
+    // Legacy tables are written by one at a time; the other interface passes the word over.
+    tools::run(leftovers.backend.restore, &["--noflush", WAIT], &script).map(drop)
 }
 
 #[cfg(test)]
@@ -229,6 +282,21 @@ COMMIT
         assert_eq!(leftovers.script(), expected);
         assert_eq!(leftovers.kept(), ["nat/KUBE-MARK-MASQ"]);
         assert_eq!(leftovers.chains(), 3);
+    }
+
+    #[test]
+    fn what_no_program_can_show_is_known_by_the_kernel_s_own_lists() {
+        let chain = |family, name: &str| Named { family, name: name.to_owned() };
+        let chains = [chain("ip", "KUBE-SERVICES"), chain("ip", "KUBE-FIREWALL"), chain("ip", "INPUT")];
+        let why = unseen_chains("ip", &chains).expect("a chain of kube-proxy's");
+        assert_eq!(why, "nf_tables has chains (1) with kube-proxy's names in the family ip");
+        assert_eq!(unseen_chains("ip6", &chains), None);
+        assert_eq!(unseen_chains("ip", &chains[1..]), None, "the kubelet's");
+        assert_eq!(
+            unseen_tables("nat\nfilter\n").as_deref(),
+            Some("legacy iptables has the tables nat, filter")
+        );
+        assert_eq!(unseen_tables(""), None);
     }
 
     #[test]

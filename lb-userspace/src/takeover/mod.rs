@@ -3,7 +3,8 @@
 //! Three ways of working leave three kinds of things: the tables `kube-proxy` of nftables; chains `KUBE-*` in
 //! the tables of iptables, by either of its two back ends, for both families; virtual servers of IPVS with the
 //! device `kube-ipvs0`. They are looked at and removed by the tools that the node has for them ([`tools`]),
-//! for the formats of the kernel's older interfaces are known to nobody else.
+//! for the formats of the kernel's older interfaces are known to nobody else. Where a tool is missing the kernel
+//! says whether it would have shown anything: «nothing is here» is never said for want of a tool.
 //!
 //! Invariants: only what kube-proxy alone makes is removed, by its names; the kubelet's chains
 //! (`KUBE-FIREWALL`, `KUBE-KUBELET-CANARY`, `KUBE-IPTABLES-HINT`) are not its. A chain that somebody else's
@@ -12,6 +13,7 @@
 
 mod iptables;
 mod ipvs;
+mod nf_tables;
 mod tools;
 
 use std::fmt;
@@ -86,7 +88,7 @@ impl Findings {
     }
 }
 
-/// Looks at this network namespace. A tool that the node lacks has left nothing.
+/// Looks at this network namespace.
 pub fn find() -> Findings {
     let mut findings = Findings::default();
     let processes = kube_proxies();
@@ -94,8 +96,11 @@ pub fn find() -> Findings {
     for family in findings.take(nftables()).unwrap_or_default() {
         findings.found.push(Found::Nftables { family });
     }
+    let chains =
+        nf_tables::chains().map_err(|source| ToolError::Kernel { what: "nf_tables' chains", source });
+    let chains = findings.take(chains).unwrap_or_default();
     for backend in Backend::all() {
-        let Some(leftovers) = findings.take(iptables::find(backend)).flatten() else { continue };
+        let Some(leftovers) = findings.take(iptables::find(backend, &chains)).flatten() else { continue };
         if !leftovers.is_empty() {
             let (by, chains) = (backend.save().to_owned(), leftovers.chains());
             findings.found.push(Found::Iptables { by, chains, kept: leftovers.kept() });
@@ -132,16 +137,14 @@ const TABLE: &str = "kube-proxy";
 
 /// Families that have a table of kube-proxy's.
 fn nftables() -> Result<Vec<String>, ToolError> {
-    let Some(said) = tools::output(NFT, &["list", "tables"])? else { return Ok(Vec::new()) };
-    let families = said.lines().filter_map(|line| match line.split_whitespace().collect::<Vec<_>>()[..] {
-        ["table", family @ ("ip" | "ip6"), TABLE] => Some(family.to_owned()),
-        _ => None,
-    });
-    Ok(families.collect())
+    let tables =
+        nf_tables::tables().map_err(|source| ToolError::Kernel { what: "nf_tables' tables", source })?;
+    Ok(tables.into_iter().filter(|table| table.name == TABLE).map(|table| table.family.to_owned()).collect())
 }
 
 fn remove_table(family: &str) -> Result<(), ToolError> {
-    tools::output(NFT, &["delete", "table", family, TABLE]).map(drop)
+    let why = format!("the nftables table {family} {TABLE} stays");
+    tools::need(NFT, &["delete", "table", family, TABLE], &why).map(drop)
 }
 
 /// Processes of that name in this network namespace.

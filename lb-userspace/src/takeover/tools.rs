@@ -22,6 +22,22 @@ pub enum ToolError {
         /// The system's word.
         source: io::Error,
     },
+    /// The node has no such tool, and it is needed.
+    #[error("{why}, and the node has no `{tool}`: install it")]
+    Missing {
+        /// Which.
+        tool: String,
+        /// For what.
+        why: String,
+    },
+    /// The kernel does not tell.
+    #[error("cannot ask the kernel for {what}")]
+    Kernel {
+        /// For what it was asked.
+        what: &'static str,
+        /// Its word.
+        source: io::Error,
+    },
     /// It failed.
     #[error("{command}: {said}")]
     Failed {
@@ -52,7 +68,13 @@ pub(super) fn output(tool: &str, arguments: &[&str]) -> Result<Option<String>, T
     run(tool, arguments, "")
 }
 
-/// The same for one that is given an input.
+/// Has a tool do something for a reason: that the node lacks it is an error.
+pub(super) fn need(tool: &str, arguments: &[&str], why: &str) -> Result<String, ToolError> {
+    let missing = || ToolError::Missing { tool: tool.to_owned(), why: why.to_owned() };
+    output(tool, arguments)?.ok_or_else(missing)
+}
+
+/// The same as [`output`] for one that is given an input.
 pub(super) fn run(tool: &str, arguments: &[&str], input: &str) -> Result<Option<String>, ToolError> {
     let start = |source| ToolError::Start { tool: tool.to_owned(), source };
     let mut command = Command::new(tool);

@@ -5,37 +5,21 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use lb_common::{Addr, Port, Proto};
-use rustix::net::netlink::{self, SocketAddrNetlink};
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
+use rustix::net::{AddressFamily, netlink};
 
 use crate::model::Family;
+use crate::netlink::{Netlink, array};
 
 /// `SOCK_DIAG_BY_FAMILY`, `SOCK_DESTROY` (linux/sock_diag.h)
 const BY_FAMILY: u16 = 20;
 const DESTROY: u16 = 21;
-/// `NLMSG_ERROR`, `NLMSG_DONE`; `NLM_F_REQUEST`, `NLM_F_ACK`, `NLM_F_DUMP` (linux/netlink.h)
-const ERROR: u16 = 2;
-const DONE: u16 = 3;
-const REQUEST: u16 = 1;
-const ACK: u16 = 4;
-const DUMP: u16 = 0x300;
-/// `struct nlmsghdr`
-const HEADER: usize = 16;
 /// `struct inet_diag_sockid`: ports, addresses, interface and cookie of a socket.
 const SOCKET_ID: usize = 48;
 /// `TCP_ESTABLISHED`, which connected UDP sockets are said to be too, `TCP_SYN_SENT` and `TCP_CLOSE_WAIT`
 /// (net/tcp_states.h): the states in which a socket has a peer and an owner who waits for it.
 const STATES: u32 = 1 << 1 | 1 << 2 | 1 << 8;
-/// The kernel answers at once; this is for the case that it doesn't.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Larger than any one answer: the kernel sends 32 KiB of a list at most.
-const BUFFER: usize = 1 << 16;
-
 /// A socket that has a peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found {
@@ -53,10 +37,7 @@ pub(super) struct Found {
 
 /// A question to the network namespace it was opened in.
 #[derive(Debug)]
-pub(super) struct Diag {
-    socket: OwnedFd,
-    buffer: Vec<u8>,
-}
+pub(super) struct Diag(Netlink);
 
 impl Diag {
     /// For the network namespace that the calling thread is in now.
@@ -65,10 +46,7 @@ impl Diag {
     ///
     /// Where the kernel has no `NETLINK_SOCK_DIAG`.
     pub(super) fn open() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::SOCK_DIAG))?;
-        set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-        Ok(Self { socket, buffer: vec![0; BUFFER] })
+        Netlink::open(netlink::SOCK_DIAG).map(Self)
     }
 
     /// The sockets of a protocol and a family that have a peer. One that comes or goes meanwhile may be missed.
@@ -77,21 +55,10 @@ impl Diag {
     ///
     /// `ENOENT` where the kernel has no list of this protocol (module `udp_diag`, `tcp_diag`).
     pub(super) fn connected(&mut self, proto: Proto, family: Family) -> io::Result<Vec<Found>> {
-        self.send(BY_FAMILY, REQUEST | DUMP, af(family), proto, [0; SOCKET_ID])?;
         let mut found = Vec::new();
-        loop {
-            let received = recv(&self.socket, &mut self.buffer, RecvFlags::empty())?.0;
-            let mut rest = &self.buffer[..received];
-            while let Some((kind, body, after)) = split(rest) {
-                match kind {
-                    BY_FAMILY => found.extend(parse(body, proto)),
-                    DONE => return Ok(found),
-                    ERROR => return errno(body).map(|()| found),
-                    _ => {}
-                }
-                rest = after;
-            }
-        }
+        let request = request(af(family), proto, [0; SOCKET_ID]);
+        self.0.dump(BY_FAMILY, &request, BY_FAMILY, |body| found.extend(parse(body, proto)))?;
+        Ok(found)
     }
 
     /// Ends a socket: its owner's calls fail with `ECONNABORTED`, and its peer of TCP gets a reset.
@@ -101,28 +68,17 @@ impl Diag {
     /// `ENOENT` where it is no longer there, or connected to something else; `EOPNOTSUPP` where the kernel was
     /// built without `CONFIG_INET_DIAG_DESTROY`.
     pub(super) fn destroy(&mut self, socket: &Found) -> io::Result<()> {
-        self.send(DESTROY, REQUEST | ACK, socket.family, socket.proto, socket.id)?;
-        let received = recv(&self.socket, &mut self.buffer, RecvFlags::empty())?.0;
-        match split(&self.buffer[..received]) {
-            Some((ERROR, body, _)) => errno(body),
-            _ => Err(io::ErrorKind::InvalidData.into()),
-        }
+        self.0.order(DESTROY, &request(socket.family, socket.proto, socket.id))
     }
+}
 
-    /// `struct inet_diag_req_v2` behind its header.
-    fn send(&self, kind: u16, flags: u16, family: u8, proto: Proto, id: [u8; SOCKET_ID]) -> io::Result<()> {
-        let mut message = Vec::with_capacity(HEADER + 8 + SOCKET_ID);
-        let length = u32::try_from(HEADER + 8 + SOCKET_ID).unwrap_or_default();
-        message.extend(length.to_ne_bytes());
-        message.extend(kind.to_ne_bytes());
-        message.extend(flags.to_ne_bytes());
-        message.extend([0; 8]);
-        message.extend([family, proto.number(), 0, 0]);
-        message.extend(STATES.to_ne_bytes());
-        message.extend(id);
-        sendto(&self.socket, &message, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
-        Ok(())
-    }
+/// `struct inet_diag_req_v2`
+fn request(family: u8, proto: Proto, id: [u8; SOCKET_ID]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(8 + SOCKET_ID);
+    body.extend([family, proto.number(), 0, 0]);
+    body.extend(STATES.to_ne_bytes());
+    body.extend(id);
+    body
 }
 
 /// `AF_INET` or `AF_INET6`; sockets of the latter may be connected to mapped addresses.
@@ -132,14 +88,6 @@ fn af(family: Family) -> u8 {
         Family::V6 => AddressFamily::INET6,
     };
     u8::try_from(family.as_raw()).unwrap_or_default()
-}
-
-/// The first message of some: its type, its body, and what follows it.
-fn split(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
-    let length = usize::try_from(u32::from_ne_bytes(array(bytes, 0)?)).ok()?;
-    let kind = u16::from_ne_bytes(array(bytes, 4)?);
-    let body = bytes.get(HEADER..length)?;
-    Some((kind, body, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
 /// `struct inet_diag_msg`
@@ -154,19 +102,6 @@ fn parse(body: &[u8], proto: Proto) -> Option<Found> {
     let port = Port::new(u16::from_be_bytes(array(&id, 2)?));
     let inode = u32::from_ne_bytes(array(body, 68)?);
     Some(Found { addr: Addr::from(ip), port, inode, id, family, proto })
-}
-
-/// `struct nlmsgerr`: an errno below zero, or 0 for an acknowledgement.
-fn errno(body: &[u8]) -> io::Result<()> {
-    match array(body, 0).map(i32::from_ne_bytes) {
-        Some(0) => Ok(()),
-        Some(negative) => Err(io::Error::from_raw_os_error(negative.saturating_neg())),
-        None => Err(io::ErrorKind::InvalidData.into()),
-    }
-}
-
-fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
-    bytes.get(at..at.checked_add(N)?)?.try_into().ok()
 }
 
 #[cfg(test)]
@@ -204,9 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_is_cut_short_ends_where_it_is_cut() {
-        assert_eq!(split(&[0; 3]), None);
-        assert_eq!(split(&[200, 0, 0, 0, 20, 0, 0, 0]), None);
+    fn an_answer_that_is_cut_short_is_none() {
         assert_eq!(parse(&[2, 1, 0, 0, 1, 2], Proto::UDP), None);
     }
 }

@@ -93,6 +93,29 @@ fn kube_proxys_rules_of_every_kind_go_and_all_others_stay_with_connections_under
     takeover(node, &[]).expect("nothing wrong in a second time");
 }
 
+/// RST-03
+#[test]
+fn without_the_tools_what_is_there_is_known_all_the_same_and_not_said_to_be_nothing() {
+    let scene = Scene::serving(&[&web("web").port(80).cluster_ip("10.96.0.10")]);
+    let node = &scene.node;
+    // A machine of its own whose programs for the network are gone; its first process is the shell.
+    let without_tools = || {
+        let program = shunt_program().expect("the program").display().to_string();
+        let line = format!("mount -t tmpfs none /usr/sbin && {program} takeover --dry-run --force");
+        node.place().run("unshare", &["-mpf", "--mount-proc", "sh", "-c", &line])
+    };
+    assert_eq!(without_tools().expect("nothing").trim(), "nothing of a kube-proxy's is here");
+    put(node, "nft -f -", NFTABLES);
+    assert!(without_tools().expect("a table").contains("found nftables table ip kube-proxy"));
+    put(node, "iptables-nft-restore --noflush", IPTABLES);
+    let why = format!("{:#}", without_tools().expect_err("chains that no program can show"));
+    assert!(why.contains("cannot look: nf_tables has chains (7) with kube-proxy's names"), "{why}");
+    assert!(why.contains("the node has no `iptables-nft-save`: install it"), "{why}");
+    put(node, "iptables-legacy-restore --noflush", IPTABLES);
+    let why = format!("{:#}", without_tools().expect_err("tables that no program can show"));
+    assert!(why.contains("cannot look: legacy iptables has the tables"), "{why}");
+}
+
 #[test]
 fn an_instance_says_what_of_kube_proxys_is_on_the_node() {
     let scene = Scene::serving(&[&web("web").port(80).cluster_ip("10.96.0.10")]);
