@@ -1,9 +1,11 @@
-//! Directories that are root's alone: nobody else reads, or puts something of his own into, what an instance leaves there.
+//! Directories and files that are root's alone: nobody else reads, or puts something of his own into, what an instance leaves there.
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+
+use serde::Serialize;
 
 /// Nobody but the owner.
 const OWNER_ONLY: u32 = 0o700;
@@ -28,6 +30,20 @@ pub(crate) fn directory(path: &Path) -> io::Result<()> {
     if found.mode() & 0o777 != OWNER_ONLY {
         fs::set_permissions(path, fs::Permissions::from_mode(OWNER_ONLY))?;
     }
+    Ok(())
+}
+
+/// Writes a file of JSON in such a directory, which is made where it is not there: all of it, or nothing.
+///
+/// # Errors
+///
+/// Those of [`directory`], or it can't be written.
+pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    directory(folder)?;
+    let draft = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&draft, value)?;
+    draft.persist(path)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! A wire that joins nodes to each other and to clients outside.
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -201,5 +202,11 @@ impl Workdir {
 impl Drop for Workdir {
     fn drop(&mut self) {
         sweep::unmount(self.dir.path());
+        // What instances with pins in it left to be read after them.
+        let name = self.dir.path().display().to_string().trim_matches('/').replace('/', "-");
+        let left = fs::read_dir("/run/shunt").into_iter().flatten().flatten();
+        for file in left.filter(|file| file.file_name().to_string_lossy().starts_with(&name)) {
+            let _gone = fs::remove_file(file.path());
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::{DEFAULT_PIN_DIR, DEFAULT_STATE_FILE, PinDir};
 use crate::control;
 use crate::datapath::{self, Pins};
 use crate::node::sysctls::record::{self, Back, Changed};
+use crate::node::sysctls::report_path;
 use crate::show::Format;
 use crate::text;
 
@@ -104,6 +105,7 @@ impl Done {
             let state = record::put_back(Path::new("/"), &file, changed);
             self.settings.push(Setting { file, changed, state });
         }
+        self.remove(&report_path(pin_dir))?;
         self.remove(&path)
     }
 

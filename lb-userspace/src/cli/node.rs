@@ -6,7 +6,7 @@ use anyhow::Context;
 
 use super::span::Span;
 use crate::datapath::{DialledSockets, Pins};
-use crate::node::sysctls::{self, Conntrack, FORWARDING, Outcome, State, record};
+use crate::node::sysctls::{self, Conntrack, FORWARDING, Outcome, Settings, State, record};
 use crate::terminate::{Rules, Terminator};
 
 /// What is done to the node besides programs and maps.
@@ -70,24 +70,23 @@ impl NodeOptions {
         Terminator::begin(rules, DialledSockets::open(pins)?).context("cannot start a thread")
     }
 
-    /// Makes the kernel's settings as they should be, says what was different, and remembers what it was.
-    pub(super) fn settle(&self, pin_dir: &Path) -> Vec<Outcome> {
+    /// Makes the kernel's settings as they should be, says what was different, and remembers what it was. Those
+    /// that are not there yet are made by a later [`NodeSettings::look`].
+    pub(super) fn settle(&self, pin_dir: &Path) -> NodeSettings {
         let score = "/proc/self/oom_score_adj";
         if let Err(error) = std::fs::write(score, self.oom_score_adj.to_string()) {
             tracing::info!("cannot write {} to {score}: {error}", self.oom_score_adj);
         }
         let root = Path::new("/");
         let conntrack = self.conntrack().settings(sysctls::cpus(root));
-        let conntrack = conntrack.into_iter().map(|setting| sysctls::settle(root, setting, true));
-        let forwarding = FORWARDING.into_iter();
-        let forwarding = forwarding.map(|setting| sysctls::settle(root, setting, self.set_forwarding));
-        let outcomes: Vec<Outcome> = conntrack.chain(forwarding).collect();
-        outcomes.iter().for_each(tell);
-        let path = record::path(pin_dir);
-        if let Err(error) = record::remember(&path, &outcomes) {
-            tracing::warn!("cannot remember in {} what settings were before: {error}", path.display());
-        }
-        outcomes
+        let conntrack = conntrack.into_iter().map(|setting| (setting, true));
+        let forwarding = FORWARDING.into_iter().map(|setting| (setting, self.set_forwarding));
+        let wanted = conntrack.chain(forwarding).collect();
+        let files = (record::path(pin_dir), sysctls::report_path(pin_dir));
+        let mut settings =
+            NodeSettings { settings: Settings::new(root, files.0, files.1, wanted), unkept: String::new() };
+        settings.look();
+        settings
     }
 
     fn conntrack(&self) -> Conntrack {
@@ -103,9 +102,31 @@ impl NodeOptions {
     }
 }
 
+/// The kernel's settings, some of which may come later.
+#[derive(Debug)]
+pub(super) struct NodeSettings {
+    settings: Settings,
+    /// Why what they were is not kept, as it was told last.
+    unkept: String,
+}
+
+impl NodeSettings {
+    /// Makes those that have come since, and says so.
+    pub(super) fn look(&mut self) {
+        let (news, kept) = self.settings.settle();
+        news.iter().for_each(tell);
+        let unkept = kept.err().map(|error| error.to_string()).unwrap_or_default();
+        if !unkept.is_empty() && unkept != self.unkept {
+            tracing::warn!("cannot remember what settings of the kernel were before, or are: {unkept}");
+        }
+        self.unkept = unkept;
+    }
+}
+
 fn tell(outcome: &Outcome) {
     match &outcome.state {
-        State::Right | State::Missing => tracing::debug!("{outcome}"),
+        State::Right => tracing::debug!("{outcome}"),
+        State::Missing => tracing::debug!("{outcome}; it is made when it is"),
         State::Set { .. } => tracing::info!("{outcome}"),
         State::Different { .. } => tracing::warn!(
             "{outcome} for packets of clients outside to reach pods: set it, or start with --set-forwarding"

@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::collect::Collecting;
 use super::config::ConfigFile;
 use super::logging::Logging;
-use super::node::NodeOptions;
+use super::node::{NodeOptions, NodeSettings};
 use super::packets::{Devices, PacketPath};
 use super::pods::PodNetworks;
 use super::retry::Retry;
@@ -94,7 +94,7 @@ pub(super) struct Args {
 
 /// With nothing to do for this long, the engine frees what was given up.
 const IDLE: Duration = Duration::from_millis(200);
-/// How often it is looked whether pins and the cgroup are still there.
+/// How often it is looked whether pins and the cgroup are still there, and settings that were not.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// How long a source may take to end: a disk may hang.
@@ -136,7 +136,7 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
         "{}",
         pending.as_ref().map_or("programs attached", |_| "programs loaded; those before them serve until all is known")
     );
-    args.node.settle(&options.pin_dir);
+    let settings = args.node.settle(&options.pin_dir);
     std::thread::spawn(takeover::notice);
     let fates = Fates::default();
     let owners = Owners { notices: source.notices(&fates), node: node_name.clone() };
@@ -183,6 +183,7 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
         source,
         control,
         owners,
+        settings,
         stop,
     };
     let result = tokio::select! {
@@ -211,6 +212,7 @@ struct Inputs {
     control: Option<Control>,
     source: JoinHandle<anyhow::Result<()>>,
     owners: Telling,
+    settings: NodeSettings,
     stop: oneshot::Receiver<()>,
 }
 
@@ -222,6 +224,7 @@ async fn turn(
 ) -> anyhow::Result<ExitCode> {
     let Inputs { mut links, mut node, mut events, mut flows, .. } = inputs;
     let Inputs { terminator, mut publisher, mut control, mut source, mut owners, mut stop, .. } = inputs;
+    let mut settings = inputs.settings;
     let (mut next_round, mut next_look, mut seen) = (Instant::now(), Instant::now() + LOOK, String::new());
     let mut problems = BTreeSet::new();
     let mut settling = JoinSet::new();
@@ -255,6 +258,7 @@ async fn turn(
             }
             () = sleep_until(next_look) => {
                 devices.look(&mut seen);
+                settings.look();
                 next_look = Instant::now() + LOOK;
                 continue;
             }

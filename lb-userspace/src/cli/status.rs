@@ -5,13 +5,15 @@ use std::process::ExitCode;
 
 use super::PinDir;
 use crate::datapath::{self, FlowTables, KernelStore, Pins};
+use crate::node::sysctls;
 use crate::show::{self, Format};
 
 /// Show where the programs are, how full the maps are, and what has happened.
 ///
 /// For each device of the node: what is attached to its way in and out (`tcx`, `clsact` or `off`), and why
 /// something is not. Then what clients are masqueraded with; the maps that hold something; what was counted,
-/// drops with their reasons; and endpoints toward which no port was free to masquerade with.
+/// drops with their reasons; endpoints toward which no port was free to masquerade with; and settings of the
+/// kernel that are not as they should be, or not there yet.
 ///
 /// Reads the pins: it needs root and a datapath, but no running `shunt run`. The exit status is 1 where a
 /// device that packets of clients arrive by is not attached to.
@@ -37,6 +39,7 @@ pub(super) fn run(args: &Args, out: &mut impl Write) -> anyhow::Result<ExitCode>
         maps: datapath::fills(&pins, &store)?,
         counters: store.counters()?,
         exhausted: FlowTables::open(&pins)?.exhausted()?,
+        settings: sysctls::report(&sysctls::report_path(pins.directory()))?,
     };
     show::print_status_into(out, &status, args.output)?;
     let complete = status.devices.iter().all(datapath::DeviceStatus::is_complete);

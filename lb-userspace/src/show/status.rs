@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Format, counters};
 use crate::datapath::{DeviceStatus, Exhausted, Fill};
+use crate::node::sysctls::{Outcome, State};
 use crate::text;
 
 /// A datapath as it is in the kernel.
@@ -33,6 +34,8 @@ pub struct Status {
     pub counters: Vec<(Counter, u64)>,
     /// Backends toward which no masquerade port was free.
     pub exhausted: Vec<Exhausted>,
+    /// Settings of the kernel, as the instance that came last made them.
+    pub settings: Vec<Outcome>,
 }
 
 /// What the packet path was told of the node.
@@ -97,6 +100,7 @@ pub fn print_status_into(out: &mut impl Write, status: &Status, format: Format) 
         maps(&status.maps, wide),
         counters::table(&status.counters, wide),
         exhausted(&status.exhausted),
+        settings(&status.settings, wide),
     ];
     for table in tables.into_iter().flatten() {
         writeln!(out)?;
@@ -163,6 +167,22 @@ fn exhausted(exhausted: &[Exhausted]) -> Option<Table> {
     (!table.is_empty()).then_some(table)
 }
 
+fn settings(settings: &[Outcome], all: bool) -> Option<Table> {
+    let mut table = table(&["SETTING", "WANTED", "STATE"]);
+    for Outcome { file, wanted, state } in settings {
+        let state = match state {
+            State::Right | State::Set { .. } if !all => continue,
+            State::Right => "as wanted".to_owned(),
+            State::Set { before } => format!("made so; it was {before}"),
+            State::Different { now } => format!("left at {now}; see --set-forwarding"),
+            State::Missing => "not there yet: made when it is".to_owned(),
+            State::Failed { why } => format!("cannot be made so: {why}"),
+        };
+        table.add_row([format!("/{file}"), wanted.to_string(), state]);
+    }
+    (!table.is_empty()).then_some(table)
+}
+
 /// A few names, and how many more there are.
 fn some_of(names: &[String]) -> String {
     const SHOWN: usize = 3;
@@ -193,6 +213,10 @@ mod tests {
         }
     }
 
+    fn setting(file: &str, wanted: u64, state: State) -> Outcome {
+        Outcome { file: file.to_owned(), wanted, state }
+    }
+
     fn status() -> Status {
         let pods = (3..8).map(|index| device(index, &format!("veth{index}"), Some("leads to a pod")));
         let devices = [device(1, "lo", Some("loopback")), device(2, "eth0", None)].into_iter().chain(pods);
@@ -215,6 +239,10 @@ mod tests {
                 service: Some("default/web".to_owned()),
                 packets: 4,
             }],
+            settings: vec![
+                setting("proc/sys/net/ipv4/ip_forward", 1, State::Set { before: 0 }),
+                setting("proc/sys/net/netfilter/nf_conntrack_max", 131_072, State::Missing),
+            ],
         }
     }
 
@@ -267,6 +295,9 @@ ping        answered
 
  OUT OF PORTS TOWARD  SERVICE      PACKETS DROPPED
  10.244.2.5:80        default/web  4
+
+ SETTING                                   WANTED  STATE
+ /proc/sys/net/netfilter/nf_conntrack_max  131072  not there yet: made when it is
 ";
         assert_eq!(printed(Format::Table), expected);
     }
@@ -274,7 +305,7 @@ ping        answered
     #[test]
     fn a_wide_status_leaves_nothing_out() {
         let wide = printed(Format::Wide);
-        for text in ["veth3", "veth7", "NEW_FLOWS", "tc-reply"] {
+        for text in ["veth3", "veth7", "NEW_FLOWS", "tc-reply", "made so; it was 0"] {
             assert!(wide.contains(text), "{text} in {wide}");
         }
     }
@@ -288,5 +319,6 @@ ping        answered
         assert_eq!(said["node"]["portCount"], 33_512);
         assert_eq!(said["exhausted"][0]["service"], "default/web");
         assert_eq!(said["devices"][1]["ingress"], "tcx");
+        assert_eq!(said["settings"][1]["state"], "missing");
     }
 }

@@ -48,6 +48,7 @@ fn left_by(scene: &Scene) -> Vec<PathBuf> {
     let socket = socket_path(&scene.node.pin_dir());
     let mut all = everything(&scene.node.pin_dir());
     all.extend([scene.node.state_file(), socket.parent().expect("a directory").to_owned(), socket.clone()]);
+    all.push(socket.with_extension("settings.json"));
     all.extend(Some(socket.with_extension("sysctls.json")).filter(|path| path.exists()));
     all
 }

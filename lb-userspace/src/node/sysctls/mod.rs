@@ -15,9 +15,15 @@
 //!
 //! What was there before is remembered ([`record`]) until the machine restarts, when all of it is forgotten by
 //! the kernel as well.
+//!
+//! A setting may come later: conntrack's are there when something has loaded it, which on a node without
+//! kube-proxy may be hours after the start. So [`Settings`] looks again for what is missing.
+//!
+//! *Invariant:* what a setting was is on record before it is written.
 
 mod conntrack;
 pub mod record;
+mod settings;
 
 use std::fmt;
 use std::fs;
@@ -27,6 +33,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use conntrack::{Conntrack, cpus};
+pub use settings::{Settings, report, report_path};
 
 /// A value that a setting should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,20 +117,28 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Looks at a setting below `root`, and writes it where that is asked for and it is different.
-pub fn settle(root: &Path, setting: Setting, write: bool) -> Outcome {
-    let path = root.join(setting.file);
-    let state = match read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => State::Missing,
-        Err(error) => State::Failed { why: error.to_string() },
-        Ok(now) if setting.wanted.is_met_by(now) => State::Right,
-        Ok(now) if !write => State::Different { now },
-        Ok(before) => match fs::write(&path, setting.wanted.value().to_string()) {
+impl Setting {
+    /// What it is below `root`; nothing is written.
+    fn look(self, root: &Path) -> State {
+        match read(&root.join(self.file)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => State::Missing,
+            Err(error) => State::Failed { why: error.to_string() },
+            Ok(now) if self.wanted.is_met_by(now) => State::Right,
+            Ok(now) => State::Different { now },
+        }
+    }
+
+    /// Writes it below `root`, where it was this before.
+    fn write(self, root: &Path, before: u64) -> State {
+        match fs::write(root.join(self.file), self.wanted.value().to_string()) {
             Ok(()) => State::Set { before },
             Err(error) => State::Failed { why: format!("{error}; it is {before}") },
-        },
-    };
-    Outcome { file: setting.file.to_owned(), wanted: setting.wanted.value(), state }
+        }
+    }
+
+    fn with(self, state: State) -> Outcome {
+        Outcome { file: self.file.to_owned(), wanted: self.wanted.value(), state }
+    }
 }
 
 fn read(path: &Path) -> io::Result<u64> {
@@ -136,47 +151,3 @@ pub const FORWARDING: [Setting; 2] = [
     Setting { file: "proc/sys/net/ipv4/ip_forward", wanted: Wanted::AtLeast(1) },
     Setting { file: "proc/sys/net/ipv6/conf/all/forwarding", wanted: Wanted::AtLeast(1) },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FORWARD: Setting = FORWARDING[0];
-
-    fn root(value: Option<&str>) -> tempfile::TempDir {
-        let root = tempfile::tempdir().expect("a directory");
-        let path = root.path().join(FORWARD.file);
-        fs::create_dir_all(path.parent().expect("a parent")).expect("directories");
-        if let Some(value) = value {
-            fs::write(path, value).expect("a setting");
-        }
-        root
-    }
-
-    #[test]
-    fn a_setting_is_written_only_where_it_differs() {
-        let root = root(Some("0\n"));
-        let path = root.path().join(FORWARD.file);
-        assert_eq!(settle(root.path(), FORWARD, false).state, State::Different { now: 0 });
-        assert_eq!(fs::read_to_string(&path).expect("it"), "0\n");
-        assert_eq!(settle(root.path(), FORWARD, true).state, State::Set { before: 0 });
-        // A directory can't be written, and needn't be: /proc may be read-only.
-        assert_eq!(settle(root.path(), FORWARD, true).state, State::Right);
-        assert_eq!(fs::read_to_string(&path).expect("it"), "1");
-    }
-
-    #[test]
-    fn a_larger_value_satisfies_a_least_one_but_no_exact_one() {
-        let root = root(Some("3"));
-        assert_eq!(settle(root.path(), FORWARD, true).state, State::Right);
-        let exact = Setting { wanted: Wanted::Exactly(1), ..FORWARD };
-        assert_eq!(settle(root.path(), exact, true).state, State::Set { before: 3 });
-    }
-
-    #[test]
-    fn a_setting_that_is_not_there_is_no_failure() {
-        assert_eq!(settle(root(None).path(), FORWARD, true).state, State::Missing);
-        let outcome = settle(root(Some("much")).path(), FORWARD, true);
-        assert!(outcome.to_string().ends_with("\"much\" is no number"), "{outcome}");
-    }
-}

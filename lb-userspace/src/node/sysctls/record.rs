@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, State};
 use crate::private;
 
 /// The file of the instance that has its pins in `pin_dir`.
@@ -26,31 +25,21 @@ pub struct Changed {
     pub set: u64,
 }
 
-/// Remembers what was changed. What a setting was before stays as it was remembered first: it is older, and what
-/// an administrator had.
+/// Remembers what is about to be changed: settings by their files. What a setting was before stays as it was
+/// remembered first: it is older, and what an administrator had.
 ///
 /// # Errors
 ///
 /// Where the file can't be read or written; nothing of it is lost then.
-pub fn remember(path: &Path, outcomes: &[Outcome]) -> io::Result<()> {
-    let changed = outcomes.iter().filter_map(|outcome| match outcome.state {
-        State::Set { before } => Some((outcome.file.clone(), Changed { before, set: outcome.wanted })),
-        _ => None,
-    });
-    let changed: Vec<_> = changed.collect();
-    if changed.is_empty() {
+pub fn remember(path: &Path, changes: Vec<(String, Changed)>) -> io::Result<()> {
+    if changes.is_empty() {
         return Ok(());
     }
     let mut known = recall(path)?;
-    for (file, changed) in changed {
+    for (file, changed) in changes {
         known.entry(file).or_insert(changed).set = changed.set;
     }
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    private::directory(folder)?;
-    let draft = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&draft, &known)?;
-    draft.persist(path)?;
-    Ok(())
+    private::write(path, &known)
 }
 
 /// What was changed of each setting, by its file below /; nothing where nothing was changed.
@@ -84,10 +73,12 @@ pub enum Back {
     },
 }
 
-/// Makes a setting below `root` what it was, where it still is what it was made.
+/// Makes a setting below `root` what it was, where it still is what it was made; nothing where it is so already, for
+/// it was never written after it was put on record, or somebody has put it back.
 pub fn put_back(root: &Path, file: &str, changed: Changed) -> Back {
     let path = root.join(file);
     match super::read(&path) {
+        Ok(now) if now == changed.before => Back::Restored,
         Ok(now) if now != changed.set => Back::Left { now },
         Ok(_) => match fs::write(&path, changed.before.to_string()) {
             Ok(()) => Back::Restored,
@@ -101,19 +92,18 @@ pub fn put_back(root: &Path, file: &str, changed: Changed) -> Back {
 mod tests {
     use super::*;
 
-    fn set(file: &str, before: u64) -> Outcome {
-        Outcome { file: file.to_owned(), wanted: 1, state: State::Set { before } }
+    fn set(file: &str, before: u64) -> (String, Changed) {
+        (file.to_owned(), Changed { before, set: 1 })
     }
 
     #[test]
-    fn the_first_value_is_remembered_and_only_of_what_was_changed() {
+    fn the_first_value_is_remembered_and_only_of_what_is_changed() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("run/shunt.json");
-        let right = Outcome { state: State::Right, ..set("a", 0) };
-        remember(&path, &[right]).expect("nothing to write");
+        remember(&path, vec![]).expect("nothing to write");
         assert!(!path.exists());
-        remember(&path, &[set("a", 60)]).expect("written");
-        remember(&path, &[set("a", 3600), set("b", 0)]).expect("written");
+        remember(&path, vec![set("a", 60)]).expect("written");
+        remember(&path, vec![set("a", 3600), set("b", 0)]).expect("written");
         let known = recall(&path).expect("read");
         let changed = |before| Changed { before, set: 1 };
         assert_eq!(known, BTreeMap::from([("a".to_owned(), changed(60)), ("b".to_owned(), changed(0))]));
@@ -123,11 +113,9 @@ mod tests {
     fn a_setting_goes_back_to_what_it_was_unless_somebody_has_changed_it_since() {
         let root = tempfile::tempdir().expect("a directory");
         let file = root.path().join("a");
-        for (now, expected, after) in [
-            ("1\n", Back::Restored, "60"),
-            ("2", Back::Left { now: 2 }, "2"),
-            ("60", Back::Left { now: 60 }, "60"),
-        ] {
+        for (now, expected, after) in
+            [("1\n", Back::Restored, "60"), ("2", Back::Left { now: 2 }, "2"), ("60", Back::Restored, "60")]
+        {
             fs::write(&file, now).expect("a setting");
             assert_eq!(put_back(root.path(), "a", Changed { before: 60, set: 1 }), expected);
             assert_eq!(fs::read_to_string(&file).expect("it"), after);
