@@ -56,8 +56,9 @@ fn addresses(node: &NodeFacts, family: Family, port: u16) -> Vec<SocketAddr> {
         Family::V4 => Ipv4Addr::UNSPECIFIED.into(),
         Family::V6 => Ipv6Addr::UNSPECIFIED.into(),
     };
-    let ips = match node.node_port_addresses {
-        NodePortAddresses::All => vec![every],
+    let ips: Vec<IpAddr> = match node.node_port_addresses {
+        // Where the node has no address of a family nobody dials one, and there may be no such socket (NOD-05).
+        NodePortAddresses::All => node.primary(family).map(|_| every).into_iter().collect(),
         _ => node.node_port_addresses(family).collect(),
     };
     ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()

@@ -53,6 +53,18 @@ fn each_family_with_a_cluster_ip_has_its_own_hcn_01() {
 }
 
 #[test]
+fn a_family_that_the_node_lacks_has_none_nod_05() {
+    let both = Service { cluster_ips: vec![ip(CLUSTER_IP), ip(CLUSTER_IP6)], ..checked() };
+    let node = NodeFacts {
+        addresses: vec![ip("192.168.0.2")],
+        node_port_addresses: NodePortAddresses::All,
+        ..node()
+    };
+    let checks = health_checks(&world(both, vec![]), &node);
+    assert_eq!(checks.keys().map(|(_, family)| *family).collect::<Vec<_>>(), [Family::V4]);
+}
+
+#[test]
 fn it_listens_on_every_address_or_on_those_that_node_ports_are_for_hcn_02() {
     let addresses = |which: NodePortAddresses| {
         let node = NodeFacts { node_port_addresses: which, ..node() };
