@@ -11,6 +11,7 @@ use clap::CommandFactory;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use lb_userspace::cli::Cli;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -43,8 +44,12 @@ fn base() -> BTreeMap<&'static str, Value> {
 
 /// With the patch of `least-capabilities`, all of whose operations replace a value.
 fn least_capabilities() -> Value {
+    patched("least-capabilities/security-context.yaml")
+}
+
+fn patched(patch: &str) -> Value {
     let mut set = read("base/daemon-set.yaml");
-    for operation in read("least-capabilities/security-context.yaml").as_array().unwrap() {
+    for operation in read(patch).as_array().unwrap() {
         assert_eq!(operation["op"], "replace");
         *set.pointer_mut(operation["path"].as_str().unwrap()).unwrap() = operation["value"].clone();
     }
@@ -75,7 +80,10 @@ fn render(line: &str, values: &Value) -> Option<String> {
     match words[..] {
         [".Release.Namespace"] => Some(format!("{before}kube-system{after}")),
         [path] if path.starts_with(".Values.") => {
-            Some(format!("{before}{}{after}", value(path).as_str().unwrap_or_else(|| panic!("{line}"))))
+            let value = value(path);
+            assert!(value.is_string() || value.is_number(), "{line}");
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            Some(format!("{before}{text}{after}"))
         }
         // JSON is YAML, and needs no indentation but that of its first line.
         ["toYaml", path, "|", "nindent", indent] if path.starts_with(".Values.") => {
@@ -91,13 +99,75 @@ fn render(line: &str, values: &Value) -> Option<String> {
     }
 }
 
-/// As the API server takes it: a field that the kind does not have is an error.
+/// As the API server takes it: a field that the kind does not have is an error, and one that is lacking shows by the
+/// empty one that is written in its place.
 #[track_caller]
 fn strictly<T: DeserializeOwned + Serialize>(value: &Value) -> T {
     let mut unknown = Vec::new();
     let typed = serde_ignored::deserialize(value, |path| unknown.push(path.to_string()));
     assert_eq!(unknown, Vec::<String>::new());
-    typed.unwrap_or_else(|error| panic!("{error}: {value}"))
+    let typed: T = typed.unwrap_or_else(|error| panic!("{error}: {value}"));
+    assert_eq!(serde_json::to_value(&typed).unwrap(), *value);
+    typed
+}
+
+/// Fields that have one of a few words, by the field above them where the name alone does not tell.
+const WORDS: [(&str, &str, &[&str]); 9] = [
+    ("", "imagePullPolicy", &["Always", "IfNotPresent", "Never"]),
+    ("", "dnsPolicy", &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"]),
+    ("", "mountPropagation", &["None", "HostToContainer", "Bidirectional"]),
+    ("", "operator", &["Exists", "Equal"]),
+    ("", "protocol", &["TCP", "UDP", "SCTP"]),
+    ("updateStrategy", "type", &["RollingUpdate", "OnDelete"]),
+    ("hostPath", "type", &["", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"]),
+    ("appArmorProfile", "type", &["Unconfined", "RuntimeDefault", "Localhost"]),
+    ("seccompProfile", "type", &["Unconfined", "RuntimeDefault", "Localhost"]),
+];
+
+/// What the API server refuses of a DaemonSet besides fields.
+#[track_caller]
+fn validly(set: &Value) {
+    check_words("", set);
+    let labels = set["spec"]["template"]["metadata"]["labels"].as_object().unwrap();
+    let selector = set["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    assert!(!selector.is_empty() && selector.iter().all(|(label, value)| labels.get(label) == Some(value)));
+    let container = container(set);
+    let is_privileged = container.security_context.as_ref().unwrap().privileged == Some(true);
+    let mounts = container.volume_mounts.iter().flatten();
+    let is_shared =
+        mounts.into_iter().any(|mount| mount.mount_propagation.as_deref() == Some("Bidirectional"));
+    assert!(is_privileged || !is_shared, "Bidirectional takes a privileged container");
+    let ports: Vec<_> = container.ports.iter().flatten().collect();
+    let on_host = pod(set).host_network == Some(true);
+    assert!(ports.iter().all(|port| !on_host || port.host_port == Some(port.container_port)));
+    let resources = container.resources.unwrap();
+    for (name, quantity) in [resources.requests, resources.limits].into_iter().flatten().flatten() {
+        assert!(is_quantity(&quantity.0), "{name}: {}", quantity.0);
+    }
+}
+
+#[track_caller]
+fn check_words(above: &str, value: &Value) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| check_words(above, item)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let known = WORDS.iter().find(|(of, field, _)| field == name && ["", above].contains(of));
+                if let Some((_, _, words)) = known {
+                    assert!(words.contains(&value.as_str().unwrap()), "{above}.{name}: {value}");
+                }
+                check_words(name, value);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// A decimal number with one of Kubernetes' suffixes.
+fn is_quantity(text: &str) -> bool {
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let suffixes = ["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    digits.parse::<f64>().is_ok() && suffixes.contains(&&text[digits.len()..])
 }
 
 fn pod(set: &Value) -> PodSpec {
@@ -123,6 +193,58 @@ fn manifests_and_chart_have_no_field_that_the_api_server_would_refuse() {
 }
 
 #[test]
+fn every_daemon_set_is_one_that_the_api_server_would_take() {
+    let sets = [
+        base().remove("daemon-set.yaml").unwrap(),
+        chart().remove("daemon-set.yaml").unwrap(),
+        least_capabilities(),
+        patched("kube-proxy-config/volume.yaml"),
+    ];
+    sets.iter().for_each(validly);
+}
+
+#[test]
+fn a_daemon_set_that_the_api_server_would_refuse_is_refused_here() {
+    let refused = |pointer: &str, value: Value| {
+        let mut set = base().remove("daemon-set.yaml").unwrap();
+        *set.pointer_mut(pointer).unwrap() = value;
+        std::panic::catch_unwind(|| {
+            strictly::<DaemonSet>(&set);
+            validly(&set);
+        })
+        .is_err()
+    };
+    let container = "/spec/template/spec/containers/0";
+    assert!(!refused("/metadata/name", json!("another")));
+    assert!(refused("/spec/selector/matchLabels/app.kubernetes.io~1name", json!("another")));
+    assert!(refused("/spec/selector", json!(null)));
+    assert!(refused(&format!("{container}/imagePullPolicy"), json!("Sometimes")));
+    assert!(refused(&format!("{container}/securityContext/privileged"), json!(false)));
+    assert!(refused(&format!("{container}/resources/requests/memory"), json!("64 MB")));
+    assert!(refused(&format!("{container}/name"), json!(null)));
+}
+
+#[test]
+fn the_image_is_the_one_that_is_built_of_this_version() {
+    let image = format!("shunt:{}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(container(&base()["daemon-set.yaml"]).image, Some(image));
+    let chart = read("helm/shunt/Chart.yaml");
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn the_probes_ask_the_port_that_is_listened_on_whichever_it_is() {
+    let text = fs::read_to_string(deploy().join("helm/shunt/templates/daemon-set.yaml")).unwrap();
+    assert!(!text.contains("10256"), "the chart has the port from its values alone");
+    let container = container(&chart()["daemon-set.yaml"]);
+    let listens = container.env.iter().flatten().find(|one| one.name == "SHUNT_HEALTHZ_BIND_ADDRESS");
+    let port = read("helm/shunt/values.yaml")["healthzPort"].to_string();
+    assert_eq!(listens.and_then(|one| one.value.clone()), Some(format!("0.0.0.0:{port}")));
+    assert_eq!(container.ports.unwrap()[0].container_port.to_string(), port);
+}
+
+#[test]
 fn the_chart_says_what_the_manifests_say() {
     let (base, chart) = (base(), chart());
     for file in FILES {
@@ -136,6 +258,12 @@ fn kustomize_knows_every_manifest() {
     let overlay = read("least-capabilities/kustomization.yaml");
     assert_eq!(overlay["resources"], json!(["../base"]));
     assert_eq!(overlay["patches"][0]["path"], "security-context.yaml");
+    let overlay = read("kube-proxy-config/kustomization.yaml");
+    assert_eq!(overlay["resources"], json!(["../base"]));
+    assert_eq!(overlay["patches"][0]["path"], "volume.yaml");
+    let volumes = pod(&patched("kube-proxy-config/volume.yaml")).volumes.unwrap();
+    let config = volumes.into_iter().find(|volume| volume.name == "config").unwrap();
+    assert_eq!(config.config_map.unwrap().name, "kube-proxy");
 }
 
 #[test]
@@ -213,7 +341,7 @@ fn the_pod_has_what_the_datapath_needs_of_the_node() {
         for name in ["SHUNT_CGROUP", "SHUNT_PIN_DIR"] {
             assert!(is_mounted(variables[name].as_deref().unwrap()), "{name}");
         }
-        assert!(is_mounted("/run/shunt") && is_mounted("/etc/shunt/config.conf"));
+        assert!(is_mounted("/run/shunt") && is_mounted("/var/lib/kube-proxy/config.conf"));
         for mount in &mounts {
             let volume = pod.volumes.iter().flatten().find(|volume| volume.name == mount.name);
             assert!(volume.is_some(), "{}", mount.name);
@@ -224,13 +352,11 @@ fn the_pod_has_what_the_datapath_needs_of_the_node() {
             (container.readiness_probe, "/healthz"),
         ] {
             let get = probe.unwrap().http_get.unwrap();
-            assert_eq!((get.path.as_deref(), get.port), (Some(path), json_port(10256)));
+            assert_eq!((get.path.as_deref(), get.port), (Some(path), IntOrString::String("healthz".into())));
         }
+        let ports = container.ports.unwrap();
+        assert!(ports.iter().any(|port| port.name.as_deref() == Some("healthz")));
     }
-}
-
-fn json_port(port: i32) -> k8s_openapi::apimachinery::pkg::util::intstr::IntOrString {
-    k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(port)
 }
 
 #[test]
