@@ -1,5 +1,5 @@
 //! `docs/configuration.md` says what is true: every flag of `shunt run` with its environment variable and its
-//! default, and what each field of kube-proxy's configuration means here.
+//! default, and what each field of kube-proxy's configuration and each further flag of its means here.
 #![expect(clippy::unwrap_used, reason = "a page that can't be read fails the test")]
 
 use std::fmt::Write;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command, CommandFactory};
 use lb_userspace::cli::Cli;
-use lb_userspace::config::{FIELDS, Meaning};
+use lb_userspace::config::{FIELDS, FLAGS, FlagMeaning, Meaning};
 
 /// What follows is written from the command line and the table of fields.
 const GENERATED: &str = "<!-- generated -->\n";
@@ -40,6 +40,18 @@ fn generated() -> String {
             let line = [flag(arg), environment(arg), default(arg), help(arg)].join(" | ");
             writeln!(text, "| {line} |").unwrap();
         }
+    }
+    writeln!(text, "\n## Further flags of kube-proxy\n\n| flag | here |\n|---|---|").unwrap();
+    for flag in FLAGS {
+        let meaning = match flag.meaning {
+            FlagMeaning::Same(flag) => format!("`--{flag}`"),
+            FlagMeaning::InMode(mode, flag) => format!("`--{flag}`, in the mode {mode}"),
+            FlagMeaning::IfTrue(flag, value) => format!("`--{flag} {value}`"),
+            FlagMeaning::Port(flag) => format!("the port of `--{flag}`; 0 is none"),
+            FlagMeaning::Nothing(why) => format!("ignored: {why}"),
+            FlagMeaning::Refused(why) => format!("refused: {why}"),
+        };
+        writeln!(text, "| `--{}` | {meaning} |", flag.name).unwrap();
     }
     writeln!(text, "\n## Fields of `KubeProxyConfiguration`\n\n| field | here |\n|---|---|").unwrap();
     for field in FIELDS {

@@ -19,12 +19,15 @@ mod status;
 mod stop;
 mod takeover;
 
+use std::env;
 use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use ipnet::IpNet;
+
+use config::Started;
 
 use crate::explain;
 use crate::source::manifest::{Config, ConfigError, PortRange};
@@ -43,6 +46,9 @@ use crate::text;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+
+    #[arg(skip)]
+    started: Started,
 }
 
 #[derive(Debug, Subcommand)]
@@ -123,12 +129,14 @@ impl Cli {
     ///
     /// Where the file makes no sense.
     pub fn from_command_line() -> anyhow::Result<Self> {
-        let command = Self::command();
-        let mut matches = command.clone().get_matches();
-        if let Some(command) = config::matches(&command, &matches)? {
-            matches = command.get_matches();
-        }
-        Ok(Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit()))
+        let matched = config::matches(&config::complete(Self::command()), env::args_os().collect());
+        let (matches, started) = match matched.map_err(anyhow::Error::downcast::<clap::Error>) {
+            Err(Ok(usage)) => usage.exit(),
+            Err(Err(error)) => return Err(error),
+            Ok(matched) => matched,
+        };
+        let line = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        Ok(Self { started, ..line })
     }
 
     /// Does what the command line says.
@@ -138,7 +146,7 @@ impl Cli {
     /// What the person who typed it must act on.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
-            Command::Run(args) => run::run(*args),
+            Command::Run(args) => run::run(*args, self.started),
             Command::Check(args) => check::run(&args, &mut io::stdout().lock()),
             Command::Services(args) => services::run(&args, &mut io::stdout().lock()),
             Command::Flows(args) => flows::run(&args, &mut io::stdout().lock()),

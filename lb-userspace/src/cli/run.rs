@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::collect::Collecting;
-use super::config::ConfigFile;
+use super::config::{ConfigFile, Started};
 use super::logging::Logging;
 use super::node::{NodeOptions, NodeSettings};
 use super::packets::{Devices, PacketPath};
@@ -54,6 +54,15 @@ pub(super) struct Args {
     /// first [default: the addresses of the interfaces, as they come and go, in the order of the Node object]
     #[arg(long = "node-ip", env = "SHUNT_NODE_IP", value_name = "IP", value_delimiter = ',')]
     node_ips: Vec<IpAddr>,
+
+    /// An address of this node that is its primary one, before those of its Node object; an unspecified one
+    /// (0.0.0.0, ::) says nothing. Nothing is bound to it
+    #[arg(long, env = "SHUNT_BIND_ADDRESS", value_name = "IP")]
+    bind_address: Option<IpAddr>,
+
+    /// Do what takes the node's settings (sysctls) and end: for a container that may, before one that may not.
+    #[arg(long, env = "SHUNT_INIT_ONLY")]
+    init_only: bool,
 
     /// Directory of the cgroup v2 hierarchy whose processes are served [default: its root, all processes]
     #[arg(long, env = "SHUNT_CGROUP", value_name = "DIR")]
@@ -103,18 +112,27 @@ const LAST_TRY: Duration = Duration::from_secs(5);
 /// So many changes at once are a list.
 const LARGE: usize = 1000;
 
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(args: Args, started: Started) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
-    args.config.tell()?;
+    started.tell();
+    if let Some(path) = &args.config.write_config_to {
+        let text = serde_saphyr::to_string(&started.effective())?;
+        std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.init_only {
+        args.node.settle(&args.pins.pin_dir);
+        return Ok(ExitCode::SUCCESS);
+    }
     let stop = stop::listen()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(args, stop))
+    runtime.block_on(serve(args, started, stop))
 }
 
-async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCode> {
+async fn serve(args: Args, started: Started, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCode> {
     let node_name = node::name(args.node_name.as_deref());
     let mut source = args.source.source(&node_name, &args.allocation).await?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
@@ -140,15 +158,17 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
     std::thread::spawn(takeover::notice);
     let fates = Fates::default();
     let owners = Owners { notices: source.notices(&fates), node: node_name.clone() };
-    let facts = NodeFacts {
+    let bind_address = args.bind_address.filter(|ip| !ip.is_unspecified());
+    let mut facts = NodeFacts {
         name: node_name,
-        addresses: args.node_ips.clone(),
+        bind_address,
         detect_local: args.pods.detect_local_mode,
         cluster_cidrs: args.pods.known(),
         node_port_addresses: args.packets.nodeport_addresses.clone(),
         masquerade_always: args.packets.masquerade_always(),
         ..NodeFacts::default()
     };
+    facts.set_addresses(&args.node_ips, &[]);
     let rules = args.packets.rules(&facts.cluster_cidrs, args.pods.devices()?);
     let path = args.packets.path(&args.node_ips, &facts.cluster_cidrs, &args.allocation);
     let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
@@ -188,7 +208,7 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
     };
     let result = tokio::select! {
         result = turn(engine, devices, inputs) => result,
-        error = args.config.changed() => Err(error),
+        error = started.changed() => Err(error),
     };
     drop(node_sender);
     result

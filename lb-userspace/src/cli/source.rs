@@ -1,8 +1,6 @@
 //! Where `shunt run` learns of Services.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 
 use anyhow::Context;
 use http::Uri;
@@ -10,10 +8,11 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::Allocation;
+use super::span::Span;
 use crate::notice::{Fates, Notices};
-use crate::source::SourceEvent;
 use crate::source::kubernetes::{self, Access, Cluster};
 use crate::source::manifest::{self, Config};
+use crate::source::SourceEvent;
 
 /// A directory of manifests, or a cluster.
 #[derive(Debug, clap::Args)]
@@ -49,22 +48,9 @@ pub(super) struct SourceArgs {
     api_servers: Vec<Uri>,
 
     /// How much time there is between two changes to what is served, at least; what a cluster changes in
-    /// between is one change. As in 20ms or 1s.
+    /// between is one change. As in 20ms or 1s; 0 is none.
     #[arg(long, env = "SHUNT_MIN_SYNC_PERIOD", value_name = "TIME", default_value = "20ms")]
     min_sync_period: Span,
-}
-
-/// A time as in `1m30s`.
-#[derive(Debug, Clone, Copy)]
-struct Span(Duration);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let span: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
-        Duration::try_from(span).map(Self).map_err(|_| "it is less than nothing".to_owned())
-    }
 }
 
 /// A source that can be started.

@@ -1,5 +1,7 @@
 //! The fields of kube-proxy's configuration, and what each means here.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 use super::check::{self, Checked};
@@ -48,13 +50,13 @@ const LOG: &str = "see --log";
 
 /// Every field of v1alpha1, by sections as kubeadm writes them.
 pub const FIELDS: &[Field] = &[
-    nothing("mode", "all is done in one way here, by eBPF", check::proxy_mode),
-    Field {
-        path: "bindAddress",
-        meaning: Meaning::NothingUnless("0.0.0.0", "nothing is bound to it; see --node-ip"),
-        check: bind_address,
-    },
-    nothing("bindAddressHardFail", "a port that is taken is told, and tried again", check::truth),
+    nothing(
+        "mode",
+        "all is done in one way here, by eBPF; nftables is --nodeport-addresses primary where nobody says otherwise",
+        check::proxy_mode,
+    ),
+    flag("bindAddress", "bind-address", bind_address),
+    flag("bindAddressHardFail", "bind-address-hard-fail", check::truth),
     flag("healthzBindAddress", "healthz-bind-address", check::ip_port),
     flag("metricsBindAddress", "metrics-bind-address", check::ip_port),
     nothing("enableProfiling", "there is no profiler inside", check::truth),
@@ -107,9 +109,10 @@ pub const FIELDS: &[Field] = &[
     nothing("winkernel", "this is Linux", check::part),
 ];
 
-/// Both wildcards are one.
+/// Both wildcards say nothing.
 fn bind_address(value: &Value) -> Checked {
-    Ok(check::ip(value)?.map(|said| if said == "::" { "0.0.0.0".to_owned() } else { said }))
+    let is_one = |said: &String| said.parse::<IpAddr>().is_ok_and(|ip| !ip.is_unspecified());
+    Ok(check::ip(value)?.filter(is_one))
 }
 
 /// What kubeadm writes of it says nothing.

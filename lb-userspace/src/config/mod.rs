@@ -3,13 +3,19 @@
 //!
 //! As kube-proxy reads it: an empty text, a duration of 0 and `null` say nothing. Unlike there, a flag on the
 //! command line and an environment variable win over the file.
+//!
+//! And kube-proxy's flags, where they are not Shunt's own ([`FLAGS`]).
 
 mod check;
+mod effective;
 mod fields;
+mod flags;
 
 use serde_json::Value;
 
+pub use effective::effective;
 pub use fields::{FIELDS, Field, Meaning};
+pub use flags::{FLAGS, FlagMeaning, KubeProxyFlag, Translated, translate};
 
 /// The kind that is read.
 const KIND: (&str, &str) = ("kubeproxy.config.k8s.io/v1alpha1", "KubeProxyConfiguration");
@@ -21,7 +27,18 @@ pub struct Document {
     pub flags: Vec<(&'static str, String)>,
     /// What is there and does nothing here: the field and why.
     pub ignored: Vec<(String, String)>,
+    /// `mode`, where it is said.
+    pub mode: Option<String>,
 }
+
+/// The flag of node ports' addresses, and what it is in a mode where nobody says otherwise (NP-02).
+pub fn implied(mode: &str) -> Option<(&'static str, String)> {
+    (mode == "nftables").then(|| (NODE_PORT_ADDRESSES, "primary".to_owned()))
+}
+
+const NODE_PORT_ADDRESSES: &str = "nodeport-addresses";
+/// kube-proxy's mode where none is named.
+pub const DEFAULT_MODE: &str = "iptables";
 
 /// What is wrong with a file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -58,11 +75,17 @@ pub fn parse(text: &str) -> Result<Document, ConfigError> {
         return Err(ConfigError::Kind { found: format!("{} of {}", said("kind"), said("apiVersion")) });
     }
     let mode = match whole["mode"].as_str().unwrap_or_default() {
-        "" => "iptables",
+        "" => DEFAULT_MODE,
         mode => mode,
     };
-    let mut document = Document::default();
+    let mut document = Document {
+        mode: whole["mode"].as_str().filter(|mode| !mode.is_empty()).map(str::to_owned),
+        ..Document::default()
+    };
     take(&whole, "", mode, &mut document)?;
+    if !document.flags.iter().any(|(flag, _)| *flag == NODE_PORT_ADDRESSES) {
+        document.flags.extend(implied(mode));
+    }
     Ok(document)
 }
 

@@ -138,6 +138,23 @@ fn cfg_dl_the_mode_that_tells_pods_is_taken_with_its_devices() {
 }
 
 #[test]
+fn in_the_mode_of_nftables_node_ports_are_those_of_the_primary_addresses_np_02() {
+    let addresses = |body: &str| document(body).flags;
+    let primary = |which: &str| vec![("nodeport-addresses", which.to_owned())];
+    assert_eq!(addresses("mode: nftables"), primary("primary"));
+    assert_eq!(addresses("mode: nftables\nnodePortAddresses: []"), primary("primary"));
+    assert_eq!(addresses("mode: nftables\nnodePortAddresses: [0.0.0.0/0]"), primary("0.0.0.0/0"));
+    assert_eq!(addresses("mode: ipvs"), []);
+}
+
+#[test]
+fn an_address_of_the_node_is_taken_and_a_wildcard_says_nothing_nod_03() {
+    let flags = |address: &str| document(&format!("bindAddress: {address:?}")).flags;
+    assert_eq!(flags("192.0.2.1"), [("bind-address", "192.0.2.1".to_owned())]);
+    assert_eq!((flags("0.0.0.0"), flags("::")), (vec![], vec![]));
+}
+
+#[test]
 fn what_has_no_meaning_is_named_with_the_reason() {
     let body = "\
 mode: ipvs
@@ -150,7 +167,8 @@ colour: blue
     let named: Vec<_> =
         document(body).ignored.into_iter().map(|(field, why)| format!("{field}: {why}")).collect();
     let expected = [
-        "mode: all is done in one way here, by eBPF",
+        "mode: all is done in one way here, by eBPF; nftables is --nodeport-addresses primary where nobody says \
+         otherwise",
         "ipvs.scheduler: there is no IPVS here",
         "iptables.masqueradeAll: the mode is ipvs",
         "featureGates: they are of kube-proxy's own code",

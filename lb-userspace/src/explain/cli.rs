@@ -262,6 +262,7 @@ fn node_facts(args: &Args, manifests: &Manifests) -> NodeFacts {
         addresses: given.unwrap_or(object.addresses),
         zone: args.zone.clone().or(object.zone),
         name,
+        bind_address: None,
         detect_local: args.detect_local_mode,
         cluster_cidrs,
         node_port_addresses: args.node_port_addresses.clone(),

@@ -31,7 +31,7 @@ impl FromStr for NodePortAddresses {
     /// `all`, `primary`, or networks with commas between.
     fn from_str(text: &str) -> Result<Self, UnknownNodePortAddresses> {
         match text.trim() {
-            "all" => Ok(Self::All),
+            "all" | "" => Ok(Self::All),
             "primary" => Ok(Self::Primary),
             networks => networks
                 .split(',')
@@ -91,6 +91,9 @@ pub struct NodeFacts {
     pub addresses: Vec<IpAddr>,
     /// Label `topology.kubernetes.io/zone` of the Node (TOPO-01).
     pub zone: Option<String>,
+    /// `--bind-address`: the primary address of its family, whatever the Node object says (NOD-03).
+    #[serde(default)]
+    pub bind_address: Option<IpAddr>,
     /// `--detect-local-mode`: where `cluster_cidrs` come from.
     pub detect_local: DetectLocal,
     /// Where pods' addresses are from (`--cluster-cidr`, or `spec.podCIDRs` of the Node): how a packet that
@@ -104,11 +107,16 @@ pub struct NodeFacts {
 
 impl NodeFacts {
     /// Takes the addresses that the interfaces have, in the order of the Node object as far as it names them
-    /// (NOD-03): which one is the primary one is the cluster's to say, and which there are is the kernel's.
+    /// (NOD-03): which one is the primary one is the cluster's to say, but for the one that was given, and which
+    /// there are is the kernel's.
     pub fn set_addresses(&mut self, interfaces: &[IpAddr], object: &[IpAddr]) {
-        let named = object.iter().filter(|ip| interfaces.contains(ip));
-        let others = interfaces.iter().filter(|ip| !object.contains(ip));
-        self.addresses = named.chain(others).copied().collect();
+        let named = self.bind_address.iter().chain(object).filter(|ip| interfaces.contains(ip));
+        self.addresses.clear();
+        for ip in named.chain(interfaces) {
+            if !self.addresses.contains(ip) {
+                self.addresses.push(*ip);
+            }
+        }
     }
 
     /// The first address of a family.

@@ -17,9 +17,14 @@ pub(super) use limit::OFTEN;
 /// How much is logged.
 #[derive(Debug, clap::Args)]
 pub(super) struct Logging {
-    /// What to log: error, warn, info, debug, trace, or a filter such as `info,lb_userspace::reconcile=debug`.
-    #[arg(long, env = "SHUNT_LOG", value_name = "FILTER", default_value = "info")]
-    log: String,
+    /// What to log: error, warn, info, debug, trace, or a filter such as `info,lb_userspace::reconcile=debug`
+    /// [default: info, or what -v says]
+    #[arg(long, env = "SHUNT_LOG", value_name = "FILTER")]
+    log: Option<String>,
+
+    /// How much to log, as kube-proxy counts it: 4 is debug, 6 and more is trace.
+    #[arg(short = 'v', long = "v", env = "SHUNT_V", value_name = "LEVEL")]
+    v: Option<u8>,
 }
 
 impl Logging {
@@ -27,9 +32,13 @@ impl Logging {
     pub(super) fn begin(&self) -> anyhow::Result<()> {
         // What the client of the API says is said again, better, by whoever called it; and it logs whole
         // answers that it doesn't understand.
-        let filter = format!("kube_client=off,kube_runtime=off,{}", self.log);
-        let filter =
-            EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("--log {}: {error}", self.log))?;
+        let log = self.log.as_deref().unwrap_or(match self.v {
+            None | Some(..4) => "info",
+            Some(4..6) => "debug",
+            Some(6..) => "trace",
+        });
+        let filter = format!("kube_client=off,kube_runtime=off,{log}");
+        let filter = EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("--log {log}: {error}"))?;
         let lines = fmt::layer()
             .with_writer(std::io::stderr)
             .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())

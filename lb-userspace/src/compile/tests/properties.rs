@@ -129,6 +129,7 @@ pub(crate) fn any_node() -> impl Strategy<Value = NodeFacts> {
             name,
             addresses,
             zone,
+            bind_address: None,
             detect_local: DetectLocal::ClusterCidr,
             cluster_cidrs: if tells_pods { vec![net("10.244.0.0/16")] } else { vec![] },
             node_port_addresses,
