@@ -14,7 +14,7 @@ use crate::control::Snapshot;
 use crate::model::{Affected, Change, DetectLocal, Family, NodeFacts, ObjectName, World};
 use crate::reconcile::{Barrier, Contest, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
-use crate::tables::{ServiceKey, ServiceTable};
+use crate::tables::{ServiceKey, ServiceTable, Unserved};
 
 /// Everything that wakes the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub struct Engine<S> {
     reconciler: Reconciler<S>,
     /// Services that are too large to be compiled, and stay as they were.
     too_large: BTreeMap<ObjectName, Refusal>,
+    /// Services with a port that a policy leaves without endpoints here.
+    unserved: BTreeMap<ObjectName, Unserved>,
     synced: bool,
     /// A barrier is being waited for.
     settling: bool,
@@ -79,6 +81,7 @@ impl<S: Store> Engine<S> {
             service_cidrs: vec![],
             reconciler,
             too_large: BTreeMap::new(),
+            unserved: BTreeMap::new(),
             synced: false,
             settling: false,
             generation: 0,
@@ -98,6 +101,11 @@ impl<S: Store> Engine<S> {
     /// What is known of this node.
     pub fn node(&self) -> &NodeFacts {
         &self.node
+    }
+
+    /// How many Service ports a policy leaves without endpoints here, as they were compiled last.
+    pub fn unserved(&self) -> Unserved {
+        self.unserved.values().copied().fold(Unserved::default(), Unserved::and)
     }
 
     /// Whether there is something to tidy up when nothing else is to be done.
@@ -229,6 +237,7 @@ impl<S: Store> Engine<S> {
     fn put_everything(&mut self) -> (usize, Outcome) {
         let names: Vec<ObjectName> = self.world.services().map(|service| service.name.clone()).collect();
         self.too_large.clear();
+        self.unserved.clear();
         let tables = names.iter().flat_map(|name| self.compile(name)).collect();
         let stays = |name: &ObjectName| self.too_large.contains_key(name);
         (names.len(), self.reconciler.replace_all_but(tables, stays))
@@ -237,10 +246,20 @@ impl<S: Store> Engine<S> {
     /// The tables of a Service; none of one that is gone, or too large.
     fn compile(&mut self, name: &ObjectName) -> Vec<ServiceTable> {
         self.too_large.remove(name);
-        let Some(service) = self.world.service(name) else { return Vec::new() };
+        let Some(service) = self.world.service(name) else {
+            self.unserved.remove(name);
+            return Vec::new();
+        };
         let slices = self.world.slices_of(name);
         let Some(why) = size::excess(service, &slices) else {
-            return compile(service, &slices, &self.node);
+            let tables = compile(service, &slices, &self.node);
+            let unserved = tables.iter().map(ServiceTable::unserved).fold(Unserved::default(), Unserved::and);
+            if unserved == Unserved::default() {
+                self.unserved.remove(name);
+            } else {
+                self.unserved.insert(name.clone(), unserved);
+            }
+            return tables;
         };
         if let Some(port) = service.ports.first() {
             let key = ServiceKey {

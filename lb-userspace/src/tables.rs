@@ -88,3 +88,36 @@ pub struct ServiceTable {
     /// Source ranges for clients outside, of this family; `None` is no restriction.
     pub source_ranges: Option<Vec<IpNet>>,
 }
+
+impl ServiceTable {
+    /// Where a policy leaves nothing on this node, though there are endpoints elsewhere.
+    pub fn unserved(&self) -> Unserved {
+        let has = |is_in: fn(&BackendState) -> bool| self.backends.values().any(is_in);
+        if !has(|backend| backend.in_cluster) || has(|backend| backend.in_local) {
+            return Unserved::default();
+        }
+        let (inside, outside) = (FrontendFlags::INSIDE_LOCAL, FrontendFlags::OUTSIDE_LOCAL);
+        let flags = || self.frontends.values();
+        Unserved {
+            internal: usize::from(flags().any(|flags| flags.has(inside))),
+            external: usize::from(flags().any(|flags| flags.has(outside) && !flags.has(inside))),
+        }
+    }
+}
+
+/// How many Service ports have endpoints, but none on this node where a policy wants such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Unserved {
+    /// By `internalTrafficPolicy`.
+    pub internal: usize,
+    /// By `externalTrafficPolicy`.
+    pub external: usize,
+}
+
+impl Unserved {
+    /// Of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self { internal: self.internal + other.internal, external: self.external + other.external }
+    }
+}

@@ -29,7 +29,7 @@ use crate::node;
 use crate::node::links::Link;
 use crate::notice::{Fates, Notice, Reason, Telling};
 use crate::reconcile::Reconciler;
-use crate::serve::{Owners, Publisher};
+use crate::serve::{Metrics, Owners, Pages, Publisher};
 use crate::source::{Problem, SourceEvent};
 use crate::terminate::Terminator;
 
@@ -108,6 +108,8 @@ const LOOK: Duration = Duration::from_secs(2);
 
 /// How long a source may take to end: a disk may hang.
 const LAST_TRY: Duration = Duration::from_secs(5);
+/// How long an instance that has to end goes on, so that what it told of that is sent.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// So many changes at once are a list.
 const LARGE: usize = 1000;
@@ -157,7 +159,7 @@ async fn serve(args: Args, started: Started, stop: oneshot::Receiver<()>) -> any
     let settings = args.node.settle(&options.pin_dir);
     std::thread::spawn(takeover::notice);
     let fates = Fates::default();
-    let owners = Owners { notices: source.notices(&fates), node: node_name.clone() };
+    let owners = Owners { notices: source.notices(&fates), node: node_name.clone(), refuse: None };
     let bind_address = args.bind_address.filter(|ip| !ip.is_unspecified());
     let mut facts = NodeFacts {
         name: node_name,
@@ -188,7 +190,12 @@ async fn serve(args: Args, started: Started, stop: oneshot::Receiver<()>) -> any
         node::addresses::watch(node_sender.clone()).await?;
     }
     let pins = Pins::in_directory(&options.pin_dir);
-    let publisher = args.serve.start(&pins, source.knows_service_cidrs(), owners.clone(), fates)?;
+    let (refuse, mut refused) = mpsc::channel(2);
+    let pages = Pages::new(&started.effective(), started.flags());
+    let requests = source.requests();
+    let metrics = |figures| Metrics::new(figures, fates, requests);
+    let publisher =
+        args.serve.start(&pins, source.knows_service_cidrs(), owners.clone(), metrics, pages, refuse)?;
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();
     owners.notices.tell(Notice::of_node(&owners.node, Reason::Starting, "Services are served by Shunt"));
@@ -209,6 +216,11 @@ async fn serve(args: Args, started: Started, stop: oneshot::Receiver<()>) -> any
     let result = tokio::select! {
         result = turn(engine, devices, inputs) => result,
         error = started.changed() => Err(error),
+        Some(error) = refused.recv() => {
+            // What is told of it is on its way to the API server.
+            sleep(LAST_WORD).await;
+            Err(anyhow::anyhow!(error))
+        }
     };
     drop(node_sender);
     result

@@ -4,10 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 use anyhow::Context;
+use tokio::sync::mpsc;
 
 use crate::datapath::Pins;
-use crate::notice::Fates;
-use crate::serve::{self, Addresses, KernelFigures, Metrics, Owners, Publisher};
+use crate::serve::{self, Addresses, KernelFigures, Metrics, Owners, Pages, Publisher};
 
 /// kube-proxy's ports.
 const HEALTHZ_PORT: u16 = 10256;
@@ -35,6 +35,10 @@ pub(super) struct ServeOptions {
         default_value = "127.0.0.1:10249"
     )]
     metrics_bind_address: BindAddress,
+
+    /// End where one of these addresses can't be listened on. Without this it is told, and tried again.
+    #[arg(long, env = "SHUNT_BIND_ADDRESS_HARD_FAIL")]
+    bind_address_hard_fail: bool,
 }
 
 /// An address with its port, an address alone, or none.
@@ -54,9 +58,9 @@ impl FromStr for BindAddress {
             return Ok(Self::Nowhere);
         }
         let whole = text.parse().map(Self::Whole).ok();
-        whole
-            .or_else(|| text.parse().map(Self::Alone).ok())
-            .ok_or_else(|| "not an address, with a port or without, as 0.0.0.0:10256 or [::1]:10249".to_owned())
+        whole.or_else(|| text.parse().map(Self::Alone).ok()).ok_or_else(|| {
+            "not an address, with a port or without, as 0.0.0.0:10256 or [::1]:10249".to_owned()
+        })
     }
 }
 
@@ -72,21 +76,26 @@ impl BindAddress {
 }
 
 impl ServeOptions {
-    /// Starts the servers, and returns what they are fed by.
+    /// Starts the servers, and returns what they are fed by. Where one of them has to listen and can't, `refuse` is
+    /// told why.
     pub(super) fn start(
         &self,
         pins: &Pins,
         watches_node: bool,
         owners: Owners,
-        events: Fates,
+        metrics: impl FnOnce(KernelFigures) -> Metrics,
+        pages: Pages,
+        refuse: mpsc::Sender<String>,
     ) -> anyhow::Result<Publisher> {
-        let metrics = Metrics::new(KernelFigures::new(pins.clone()), events);
+        let metrics = metrics(KernelFigures::new(pins.clone()));
         let publisher = Publisher::new(metrics.clone(), watches_node);
         let addresses = Addresses {
             health: self.healthz_bind_address.with_default(HEALTHZ_PORT),
             metrics: self.metrics_bind_address.with_default(METRICS_PORT),
         };
-        serve::start(addresses, publisher.subscribe(), metrics, owners).context("cannot start a thread")?;
+        let owners = Owners { refuse: self.bind_address_hard_fail.then_some(refuse), ..owners };
+        serve::start(addresses, publisher.subscribe(), metrics, pages, owners)
+            .context("cannot start a thread")?;
         Ok(publisher)
     }
 }
@@ -111,7 +120,11 @@ mod tests {
             ("[::1]:2", Some("[::1]:2")),
         ] {
             let address: BindAddress = text.parse().expect(text);
-            assert_eq!(address.with_default(HEALTHZ_PORT), expected.map(|at| at.parse().expect(at)), "{text}");
+            assert_eq!(
+                address.with_default(HEALTHZ_PORT),
+                expected.map(|at| at.parse().expect(at)),
+                "{text}"
+            );
         }
     }
 }

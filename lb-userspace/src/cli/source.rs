@@ -12,7 +12,7 @@ use super::span::Span;
 use crate::notice::{Fates, Notices};
 use crate::source::kubernetes::{self, Access, Cluster};
 use crate::source::manifest::{self, Config};
-use crate::source::SourceEvent;
+use crate::source::{Requests, SourceEvent};
 
 /// A directory of manifests, or a cluster.
 #[derive(Debug, clap::Args)]
@@ -92,6 +92,14 @@ impl Source {
                 tokio::spawn(kubernetes::publish(cluster.clone(), node, heard, fates.clone()));
                 notices
             }
+        }
+    }
+
+    /// What was asked of API servers, counted.
+    pub(super) fn requests(&self) -> Requests {
+        match self {
+            Self::Manifests(..) => Requests::default(),
+            Self::Cluster(cluster, _) => cluster.requests(),
         }
     }
 

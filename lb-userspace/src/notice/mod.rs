@@ -31,8 +31,10 @@ pub enum Reason {
     AddressConflict,
     /// A health-check node port can't be listened on (HCN-07).
     HealthCheckPort,
-    /// A server of the instance can't listen (HLZ-06).
-    ServerPort,
+    /// The server for health can't listen (HLZ-06).
+    HealthPort,
+    /// The one for metrics can't (HLZ-06).
+    MetricsPort,
     /// It is not, or not in full, in the maps.
     NotInForce,
     /// A field has a value that can't be used, and is left out.
@@ -48,18 +50,19 @@ impl Reason {
             Self::Starting => "Starting",
             Self::AddressConflict => "AddressConflict",
             Self::HealthCheckPort => "FailedToStartServiceHealthcheck",
-            Self::ServerPort => "FailedToStartServer",
+            Self::HealthPort => "FailedToStartProxierHealthcheck",
+            Self::MetricsPort => "FailedToStartMetricServer",
             Self::NotInForce => "NotInForce",
             Self::FieldIgnored => "FieldIgnored",
             Self::Unreadable => "Unreadable",
         }
     }
 
-    /// `action` of the event: what was to be done.
+    /// `action` of the event: what was to be done; kube-proxy's where that has the same reason.
     pub fn action(self) -> &'static str {
         match self {
-            Self::Starting => "Start",
-            Self::HealthCheckPort | Self::ServerPort => "Listen",
+            Self::Starting | Self::HealthPort | Self::MetricsPort => "StartKubeProxy",
+            Self::HealthCheckPort => "Listen",
             Self::AddressConflict | Self::NotInForce => "Serve",
             Self::FieldIgnored | Self::Unreadable => "Read",
         }
@@ -73,7 +76,11 @@ impl Reason {
     /// Whether it is so on this node; else every node finds the same, and one of them has to tell it.
     pub fn is_of_this_node(self) -> bool {
         match self {
-            Self::Starting | Self::HealthCheckPort | Self::ServerPort | Self::NotInForce => true,
+            Self::Starting
+            | Self::HealthCheckPort
+            | Self::HealthPort
+            | Self::MetricsPort
+            | Self::NotInForce => true,
             Self::AddressConflict | Self::FieldIgnored | Self::Unreadable => false,
         }
     }

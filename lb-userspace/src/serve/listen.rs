@@ -22,6 +22,8 @@ const BACKLOG: u32 = 128;
 pub(super) struct Server {
     /// The flag that says where.
     pub(super) flag: &'static str,
+    /// What it is where it can't be listened there.
+    pub(super) reason: Reason,
     /// Where. The unspecified address of either family is every address of both, as in Go (HLZ-01).
     pub(super) address: SocketAddr,
     /// What it answers.
@@ -30,19 +32,28 @@ pub(super) struct Server {
 
 /// Serves, as soon as the port can be had.
 pub(super) async fn keep_serving(server: Server, owners: Owners) {
-    let Server { flag, address, router } = server;
+    let Server { flag, reason, address, router } = server;
     let mut is_told = false;
     let listener = loop {
         match of_both_families(address) {
             Ok(listener) => break listener,
             Err(error) if !is_told => {
                 is_told = true;
+                let what_now = match &owners.refuse {
+                    Some(_) => "the instance ends".to_owned(),
+                    None => format!("it is tried again every {RETRY:?}"),
+                };
                 let note = format!(
                     "cannot listen on {address}: {error}; end what has that port (a kube-proxy?) or name \
-                     another by --{flag}, \"\" for none; it is tried again every {RETRY:?}"
+                     another by --{flag}, \"\" for none; {what_now}"
                 );
                 tracing::error!("{note}");
-                owners.notices.tell(Notice::of_node(&owners.node, Reason::ServerPort, note));
+                owners.notices.tell(Notice::of_node(&owners.node, reason, note.as_str()));
+                if let Some(refuse) = &owners.refuse {
+                    // Nobody to hear it: the instance ends already.
+                    let _heard = refuse.send(note).await;
+                    return;
+                }
             }
             Err(_) => {}
         }

@@ -19,6 +19,8 @@ use super::process::ProcessFigures;
 use crate::engine::{Event, Report};
 use crate::model::{Change, World};
 use crate::notice::Fates;
+use crate::source::Requests;
+use crate::tables::Unserved;
 
 type Seconds = Gauge<f64, AtomicU64>;
 type ByCode = Family<[(&'static str, String); 1], Counter>;
@@ -38,6 +40,21 @@ pub mod names {
         ("kubeproxy_sync_proxy_rules_service_changes", "Services that were new, different or gone");
     pub(in super::super) const ENDPOINT_CHANGES: Named =
         ("kubeproxy_sync_proxy_rules_endpoint_changes", "EndpointSlices that were new, different or gone");
+    pub(in super::super) const SERVICES_PENDING: Named = (
+        "kubeproxy_sync_proxy_rules_service_changes_pending",
+        "Services that were new, different or gone since all was in force",
+    );
+    pub(in super::super) const ENDPOINTS_PENDING: Named = (
+        "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
+        "EndpointSlices that were new, different or gone since all was in force",
+    );
+    pub(in super::super) const UNSERVED: Named = (
+        "kubeproxy_sync_proxy_rules_no_local_endpoints_total",
+        "Service ports that have endpoints, but none on this node where a traffic policy wants such, now",
+    );
+    pub(in super::super) const REQUESTS: Named =
+        ("rest_client_requests", "Requests to API servers, by HTTP status, method and host");
+    pub(in super::super) const BUILD: Named = ("kubernetes_build_info", "Which version this is; always 1");
     pub(in super::super) const PROGRAMMED: Named = (
         "kubeproxy_network_programming_duration_seconds",
         "How long after endpoints changed in the cluster that was in force here",
@@ -64,7 +81,12 @@ pub mod names {
     pub(in super::super) const MAP_CAPACITY: Named = ("shunt_map_capacity", "Entries of a map at most");
 
     /// All of them.
-    pub const ALL: [Named; 20] = [
+    pub const ALL: [Named; 25] = [
+        SERVICES_PENDING,
+        ENDPOINTS_PENDING,
+        UNSERVED,
+        REQUESTS,
+        BUILD,
         DURATION,
         LAST,
         LAST_QUEUED,
@@ -113,13 +135,18 @@ pub struct Metrics {
     refused: Gauge,
     problems: Gauge,
     check_ports: Family<[(&'static str, &'static str); 1], Gauge>,
+    services_pending: Gauge,
+    endpoints_pending: Gauge,
+    unserved: Family<[(&'static str, &'static str); 1], Gauge>,
 }
 
 impl Metrics {
-    /// All at zero; `kernel` is read at each scrape, `events` are counted elsewhere.
-    pub fn new(kernel: impl Collector, events: Fates) -> Self {
+    /// All at zero; `kernel` is read at each scrape, `events` and `requests` are counted elsewhere.
+    pub fn new(kernel: impl Collector, events: Fates, requests: Requests) -> Self {
         let mut registry = Registry::default();
         registry.register(names::EVENTS.0, names::EVENTS.1, events);
+        registry.register(names::REQUESTS.0, names::REQUESTS.1, requests);
+        registry.register(names::BUILD.0, names::BUILD.1, build());
         // kube-proxy's buckets: 1 ms to 16 s.
         let duration = Histogram::new(exponential_buckets(0.001, 2.0, 15));
         registry.register(names::DURATION.0, names::DURATION.1, duration.clone());
@@ -140,6 +167,9 @@ impl Metrics {
             refused: registered(&mut registry, names::REFUSED),
             problems: registered(&mut registry, names::PROBLEMS),
             check_ports: registered(&mut registry, names::CHECK_PORTS),
+            services_pending: registered(&mut registry, names::SERVICES_PENDING),
+            endpoints_pending: registered(&mut registry, names::ENDPOINTS_PENDING),
+            unserved: registered(&mut registry, names::UNSERVED),
             registry: Arc::default(),
         };
         registry.register_collector(Box::new(ProcessFigures));
@@ -167,8 +197,14 @@ impl Metrics {
         self.problems.set(count(event.problems.len()));
         for change in &event.changes {
             match change {
-                Change::Service(_) | Change::ServiceGone(_) => _ = self.service_changes.inc(),
-                Change::Slice(_) | Change::SliceGone(_) => _ = self.endpoint_changes.inc(),
+                Change::Service(_) | Change::ServiceGone(_) => {
+                    self.service_changes.inc();
+                    self.services_pending.inc();
+                }
+                Change::Slice(_) | Change::SliceGone(_) => {
+                    self.endpoint_changes.inc();
+                    self.endpoints_pending.inc();
+                }
                 Change::Node(_) => {}
             }
         }
@@ -177,14 +213,23 @@ impl Metrics {
     /// Nothing is pending any more.
     pub(super) fn mark_up_to_date(&self) {
         self.last.set(now());
+        self.services_pending.set(0);
+        self.endpoints_pending.set(0);
     }
 
-    pub(super) fn count_applied(&self, report: &Report, world: &World) {
+    pub(super) fn count_applied(&self, report: &Report, world: &World, unserved: Unserved) {
+        self.set_unserved(unserved);
         self.duration.observe(report.took.as_secs_f64());
         self.writes.inc_by(report.writes as u64);
         self.refused.set(count(report.refusals.len()));
         self.services.set(count(world.services().count()));
         self.slices.set(count(world.slices().count()));
+    }
+
+    pub(super) fn set_unserved(&self, unserved: Unserved) {
+        for (policy, number) in [("internal", unserved.internal), ("external", unserved.external)] {
+            self.unserved.get_or_create(&[("traffic_policy", policy)]).set(count(number));
+        }
     }
 
     /// What changed at these times is in force now. A clock that went back makes it no time at all.
@@ -216,6 +261,20 @@ where
     let metric = M::default();
     registry.register(name, help, metric.clone());
     metric
+}
+
+/// The labels that Kubernetes has, as far as they are known.
+fn build() -> Family<[(&'static str, String); 5], Gauge> {
+    let build: Family<[(&'static str, String); 5], Gauge> = Family::default();
+    let labels = [
+        ("compiler", "rustc".to_owned()),
+        ("git_version", concat!("v", env!("CARGO_PKG_VERSION")).to_owned()),
+        ("major", env!("CARGO_PKG_VERSION_MAJOR").to_owned()),
+        ("minor", env!("CARGO_PKG_VERSION_MINOR").to_owned()),
+        ("platform", format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH)),
+    ];
+    build.get_or_create(&labels).set(1);
+    build
 }
 
 /// kube-proxy's: finer than a second where that is good, coarse where it is too late anyway.

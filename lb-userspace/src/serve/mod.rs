@@ -2,7 +2,8 @@
 //!
 //! The engine publishes what it has done ([`Publisher`]); the servers run on a thread of their own and answer
 //! from what was published last, so that an engine that is stuck is seen to be. A port that can't be listened
-//! on is told with what to do, and tried again: Services are served all the same (HLZ-06).
+//! on is told with what to do, and tried again, or the instance ends where that is wanted: Services are served all
+//! the same (HLZ-06).
 
 mod answers;
 mod check_ports;
@@ -12,20 +13,23 @@ mod http;
 mod kernel;
 mod listen;
 mod metrics;
+mod pages;
 mod process;
 mod published;
+mod text;
 
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
 
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use crate::notice::Notices;
+use crate::notice::{Notices, Reason};
 
 pub use checks::{CheckKey, HealthCheck, health_checks};
 pub use kernel::KernelFigures;
 pub use metrics::{Metrics, names};
+pub use pages::Pages;
 pub use published::{LATE, Published, Publisher};
 
 /// Where to listen; `None` is nowhere.
@@ -33,7 +37,7 @@ pub use published::{LATE, Published, Publisher};
 pub struct Addresses {
     /// `/healthz` and `/livez`.
     pub health: Option<SocketAddr>,
-    /// `/metrics` and `/proxyMode`.
+    /// `/metrics`, `/proxyMode` and the [`Pages`].
     pub metrics: Option<SocketAddr>,
 }
 
@@ -44,6 +48,8 @@ pub struct Owners {
     pub notices: Notices,
     /// The Node that this is.
     pub node: String,
+    /// Whoever ends the instance for it; nobody where it is tried again.
+    pub refuse: Option<mpsc::Sender<String>>,
 }
 
 /// Starts all servers on a thread of their own; it ends when the publisher is gone.
@@ -55,12 +61,13 @@ pub fn start(
     addresses: Addresses,
     published: watch::Receiver<Published>,
     metrics: Metrics,
+    pages: Pages,
     owners: Owners,
 ) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     thread::Builder::new()
         .name("serve".to_owned())
-        .spawn(move || runtime.block_on(serve(addresses, published, metrics, owners)))
+        .spawn(move || runtime.block_on(serve(addresses, published, metrics, pages, owners)))
         .map(drop)
 }
 
@@ -68,16 +75,19 @@ async fn serve(
     addresses: Addresses,
     published: watch::Receiver<Published>,
     metrics: Metrics,
+    pages: Pages,
     owners: Owners,
 ) {
     if let Some(address) = addresses.health {
         let router = http::health(published.clone(), metrics.clone());
-        let server = listen::Server { flag: "healthz-bind-address", address, router };
+        let (flag, reason) = ("healthz-bind-address", Reason::HealthPort);
+        let server = listen::Server { flag, reason, address, router };
         tokio::spawn(listen::keep_serving(server, owners.clone()));
     }
     if let Some(address) = addresses.metrics {
-        let router = http::metrics(metrics.clone());
-        let server = listen::Server { flag: "metrics-bind-address", address, router };
+        let router = http::metrics(metrics.clone(), pages);
+        let (flag, reason) = ("metrics-bind-address", Reason::MetricsPort);
+        let server = listen::Server { flag, reason, address, router };
         tokio::spawn(listen::keep_serving(server, owners.clone()));
     }
     check_ports::follow(published, metrics, owners.notices).await;

@@ -78,7 +78,7 @@ impl Publisher {
     /// It was handled; `report` is what became of it, if anything.
     pub fn end<S: Store>(&mut self, engine: &Engine<S>, report: Option<&Report>) {
         let checks = report.map(|report| {
-            self.metrics.count_applied(report, engine.world());
+            self.metrics.count_applied(report, engine.world(), engine.unserved());
             health_checks(engine.world(), engine.node())
         });
         let is_node_eligible =

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use lb_common::Counter;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
+use serde_json::json;
 
 use super::*;
 use crate::compile::tests::objects::*;
@@ -20,7 +21,8 @@ use crate::model::{Change, NodeFacts, NodeObject, NodePortAddresses, Service, Tr
 use crate::notice::{self, Fates};
 use crate::reconcile::Reconciler;
 use crate::reconcile::memory::Memory;
-use crate::source::SourceEvent;
+use crate::source::{Requests, SourceEvent};
+use crate::tables::Unserved;
 
 /// What a datapath would tell.
 #[derive(Debug)]
@@ -53,11 +55,11 @@ impl Instance {
             ..node()
         };
         let store = Reconciler::adopt(memory).expect("memory can be read");
-        let metrics = Metrics::new(Figures, Fates::default());
+        let metrics = Metrics::new(Figures, Fates::default(), Requests::default());
         let publisher = Publisher::new(metrics.clone(), watches_node);
         let (health, scraped) = (free_address(), free_address());
         let addresses = Addresses { health: Some(health), metrics: Some(scraped) };
-        start(addresses, publisher.subscribe(), metrics, Owners::default()).expect("a thread");
+        start(addresses, publisher.subscribe(), metrics, pages(), Owners::default()).expect("a thread");
         Self { engine: Engine::new(node, store), publisher, health, metrics: scraped }
     }
 
@@ -77,13 +79,21 @@ impl Instance {
     }
 }
 
+fn pages() -> Pages {
+    Pages::new(&json!({ "clusterCIDR": "10.244.0.0/16" }), &[("log".to_owned(), "info".to_owned())])
+}
+
 fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 fn try_ask(address: SocketAddr, request: &str) -> io::Result<String> {
+    try_ask_with(address, request, "")
+}
+
+fn try_ask_with(address: SocketAddr, request: &str, header: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
-    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "{request} HTTP/1.1\r\nHost: localhost\r\n{header}Connection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
@@ -188,6 +198,31 @@ fn the_mode_is_told_as_kube_proxy_tells_its_own_mts_01() {
 }
 
 #[test]
+fn what_is_in_force_is_told_beside_the_metrics_mts_01() {
+    let instance = Instance::start(false);
+    let answer = ask(instance.metrics, "GET /configz");
+    assert!(answer.contains("content-type: application/json\r\n"), "{answer}");
+    assert!(
+        answer.ends_with("{\"kubeproxy.config.k8s.io\":{\"clusterCIDR\":\"10.244.0.0/16\"}}"),
+        "{answer}"
+    );
+    assert!(ask(instance.metrics, "GET /flagz").ends_with("\nlog=info\n"));
+    assert!(ask(instance.metrics, "GET /statusz").contains("\nBinary version: "));
+}
+
+#[test]
+fn metrics_are_in_the_format_that_is_asked_for() {
+    let instance = Instance::start(false);
+    let plain = ask(instance.metrics, "GET /metrics");
+    assert!(plain.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{plain}");
+    assert!(plain.contains("# TYPE shunt_map_writes_total counter\n") && !plain.contains("# EOF"), "{plain}");
+    let open = try_ask_with(instance.metrics, "GET /metrics", "Accept: application/openmetrics-text\r\n");
+    let open = open.expect("an answer");
+    assert!(open.contains("content-type: application/openmetrics-text"), "{open}");
+    assert!(open.contains("# TYPE shunt_map_writes counter\n") && open.ends_with("# EOF\n"), "{open}");
+}
+
+#[test]
 fn what_was_done_is_counted() {
     let mut instance = Instance::start(false);
     instance.put(vec![boxed(checked(free_address().port()))]);
@@ -195,13 +230,17 @@ fn what_was_done_is_counted() {
     let text = ask(instance.metrics, "GET /metrics");
     for line in [
         "kubeproxy_sync_proxy_rules_service_changes_total 1",
+        "kubeproxy_sync_proxy_rules_service_changes_pending 0",
+        "kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy=\"external\"} 0",
+        "kubernetes_build_info{",
         "kubeproxy_sync_proxy_rules_duration_seconds_count 1",
         "kubeproxy_proxy_livez_total{code=\"200\"} 1",
         "shunt_services 1",
         "shunt_datapath_total{became=\"dropped\",what=\"no-route\"} 7",
         "shunt_map_entries{map=\"FLOWS\"} 3",
     ] {
-        assert!(text.lines().any(|of_text| of_text == line), "{line} is not in {text}");
+        let is_there = |of_text: &str| of_text == line || line.ends_with('{') && of_text.starts_with(line);
+        assert!(text.lines().any(is_there), "{line} is not in {text}");
     }
     let queued = value(&text, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds ");
     assert!(queued > 1.7e9 && value(&text, "kubeproxy_sync_proxy_rules_last_timestamp_seconds ") >= queued);
@@ -215,10 +254,14 @@ fn value(text: &str, name: &str) -> f64 {
 fn the_page_has_every_metric_with_its_type_and_no_other() {
     let events = Fates::default();
     notice::count(&events, notice::Fate::Told);
-    let metrics = Metrics::new(Figures, events);
+    let requests = Requests::default();
+    let labels = [("code", "200"), ("host", "192.0.2.1:6443"), ("method", "GET")];
+    requests.get_or_create(&labels.map(|(label, value)| (label, value.to_owned()))).inc();
+    let metrics = Metrics::new(Figures, events, requests);
     metrics.count_probe(metrics::Probe::Healthz, 200);
     metrics.count_probe(metrics::Probe::Livez, 200);
     metrics.set_check_ports(0, 0);
+    metrics.set_unserved(Unserved::default());
     let text = metrics.text().expect("text");
     let told: BTreeSet<String> = text
         .lines()
@@ -231,7 +274,7 @@ fn the_page_has_every_metric_with_its_type_and_no_other() {
     assert_eq!(told.len(), names::ALL.len());
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/health-and-metrics.md");
     let page = fs::read_to_string(page).expect("the page");
-    let prefixes = ["kubeproxy_", "process_", "shunt_"];
+    let prefixes = ["kubeproxy_", "kubernetes_", "process_", "rest_client_", "shunt_"];
     let rows = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `"))
@@ -267,21 +310,54 @@ fn how_long_ago_endpoints_changed_that_are_in_force_is_counted_eps_15() {
 fn a_server_whose_port_is_taken_tells_the_node_and_answers_when_it_is_free_hlz_06() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let health = taken.local_addr().expect("its address");
-    let metrics = Metrics::new(Figures, Fates::default());
+    let metrics = Metrics::new(Figures, Fates::default(), Requests::default());
     let publisher = Publisher::new(metrics.clone(), false);
     let (notices, mut told) = notice::Notices::channel(Fates::default());
-    let owners = Owners { notices, node: "node-1".to_owned() };
+    let owners = Owners { notices, node: "node-1".to_owned(), refuse: None };
     let addresses = Addresses { health: Some(health), metrics: None };
-    start(addresses, publisher.subscribe(), metrics, owners).expect("a thread");
+    start(addresses, publisher.subscribe(), metrics, pages(), owners).expect("a thread");
     let notice = told.blocking_recv().expect("a notice");
     assert_eq!(
         (notice.about.to_string().as_str(), notice.reason),
-        ("Node node-1", notice::Reason::ServerPort)
+        ("Node node-1", notice::Reason::HealthPort)
     );
     assert!(notice.note.contains("--healthz-bind-address"), "{}", notice.note);
     drop(taken);
     ask_until(health, "GET /healthz", is(200));
     assert!(told.try_recv().is_err(), "it is told once");
+}
+
+#[test]
+fn a_server_that_has_to_listen_and_cannot_says_so_to_whoever_ends_the_instance_hlz_06() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let metrics = Metrics::new(Figures, Fates::default(), Requests::default());
+    let publisher = Publisher::new(metrics.clone(), false);
+    let (refuse, mut refused) = mpsc::channel(1);
+    let owners = Owners { refuse: Some(refuse), ..Owners::default() };
+    let addresses = Addresses { health: None, metrics: taken.local_addr().ok() };
+    start(addresses, publisher.subscribe(), metrics, pages(), owners).expect("a thread");
+    let why = refused.blocking_recv().expect("a word");
+    assert!(why.contains("--metrics-bind-address") && why.ends_with("the instance ends"), "{why}");
+}
+
+#[test]
+fn a_policy_that_leaves_nothing_here_is_counted_while_there_are_endpoints_elsewhere() {
+    let mut instance = Instance::start(false);
+    let count = |instance: &Instance| {
+        let answer = ask(instance.metrics, "GET /metrics");
+        let name = "kubeproxy_sync_proxy_rules_no_local_endpoints_total{traffic_policy=";
+        let of = |policy: &str| value(&answer, &format!("{name}\"{policy}\"}} "));
+        (of("internal"), of("external"))
+    };
+    let only_here = Service { internal_policy: TrafficPolicy::Local, ..checked(free_address().port()) };
+    instance.put(vec![boxed(only_here.clone())]);
+    assert_eq!(count(&instance), (0.0, 0.0), "no endpoint anywhere");
+    instance.put(vec![Change::Slice(Box::new(slice(vec![remote("10.244.2.11")])))]);
+    assert_eq!(count(&instance), (1.0, 1.0));
+    instance.put(vec![boxed(Service { internal_policy: TrafficPolicy::Cluster, ..only_here })]);
+    assert_eq!(count(&instance), (0.0, 1.0));
+    instance.put(vec![Change::Slice(Box::new(slice(vec![local("10.244.1.11")])))]);
+    assert_eq!(count(&instance), (0.0, 0.0));
 }
 
 mod limits;

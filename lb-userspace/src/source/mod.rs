@@ -12,8 +12,13 @@ pub use problem::{ObjectRef, Problem};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 
 use crate::model::Change;
+
+/// Requests to API servers, by `code`, `host` and `method`.
+pub type Requests = Family<[(&'static str, String); 3], Counter>;
 
 /// What a source sends: everything that changed since its last event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Uri};
 use kube::Client;
 use kube::client::Body;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::source::Requests;
 
 /// How long a server may take until it begins to answer. It gives up a list by itself after a minute.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,6 +58,7 @@ impl Cluster {
             free_from: Mutex::new(Instant::now()),
             troubles: Mutex::default(),
             trouble: watch::Sender::new(None),
+            requests: Requests::default(),
         });
         let service = Arc::clone(&servers);
         let client =
@@ -72,7 +75,16 @@ impl Cluster {
     pub(super) async fn send_lightly(&self, request: Request<Body>) -> Result<Response<Body>, kube::Error> {
         sleep_until(self.servers.turn()).await;
         let InUse(current) = self.in_use();
-        self.servers.all[current % self.servers.all.len()].client.send(request).await
+        let server = &self.servers.all[current % self.servers.all.len()];
+        let method = request.method().clone();
+        let answer = server.client.send(request).await;
+        self.servers.count(server, &method, answer.as_ref().ok().map(Response::status));
+        answer
+    }
+
+    /// What was asked of the servers, counted.
+    pub fn requests(&self) -> Requests {
+        self.servers.requests.clone()
     }
 
     /// The servers, in the order in which they are tried.
@@ -108,6 +120,7 @@ struct Servers {
     /// Why what is asked for at a path is not answered.
     troubles: Mutex<BTreeMap<String, String>>,
     trouble: watch::Sender<Option<String>>,
+    requests: Requests,
 }
 
 impl Servers {
@@ -127,6 +140,7 @@ impl Servers {
                 Ok(answer) => answer,
                 Err(_) => Err(kube::Error::Service(format!("no answer within {PATIENCE:?}").into())),
             };
+            self.count(server, &parts.method, answer.as_ref().ok().map(Response::status));
             let why = match &answer {
                 Ok(given) if !is_of_the_server(given.status()) => {
                     self.say(parts.uri.path(), None);
@@ -143,6 +157,14 @@ impl Servers {
                 return answer;
             }
         }
+    }
+
+    /// Counts a request as Kubernetes' clients do; one without an answer has a word in place of a status.
+    fn count(&self, server: &Server, method: &Method, status: Option<StatusCode>) {
+        let code = status.map_or_else(|| "<error>".to_owned(), |status| status.as_str().to_owned());
+        let host = server.url.parse::<Uri>().ok().and_then(|url| url.authority().map(ToString::to_string));
+        let labels = [("code", code), ("host", host.unwrap_or_default()), ("method", method.to_string())];
+        self.requests.get_or_create(&labels).inc();
     }
 
     fn leave(&self, server: usize) {
