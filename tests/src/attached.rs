@@ -14,7 +14,7 @@ use nix::net::if_::if_nametoindex;
 
 use crate::kernel::programs_on;
 use crate::node::Node;
-use crate::place::{Inside, Place};
+use crate::place::Inside;
 
 /// `BPF_TCX_INGRESS` and `BPF_TCX_EGRESS` (linux/bpf.h, 6.6)
 const TCX: [(&str, u32); 2] = [("tcx ingress", 46), ("tcx egress", 47)];
@@ -60,13 +60,6 @@ fn look(cgroup: &File, device: &str, ended: &AtomicBool) -> Result<Counts> {
         }
     }
     Ok(seen)
-}
-
-impl Place {
-    /// Runs `f` in this network namespace, on a thread of its own.
-    fn within<T: Send>(&self, f: impl FnOnce() -> T + Send) -> Result<T> {
-        crate::netns::within(self.netns(), f)
-    }
 }
 
 impl Node {
