@@ -20,7 +20,7 @@ use super::pods::PodNetworks;
 use super::retry::Retry;
 use super::serve::ServeOptions;
 use super::source::SourceArgs;
-use super::{Allocation, PinDir, stop, takeover};
+use super::{Allocation, PinDir, panic, stop, takeover};
 use crate::control::{self, Control};
 use crate::datapath::{self, Datapath, FlowTables, KernelStore, MapSize, Pins};
 use crate::engine::{Engine, Event, Report};
@@ -105,6 +105,7 @@ const LARGE: usize = 1000;
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
+    panic::end_the_process();
     args.config.tell()?;
     let stop = stop::listen()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
