@@ -6,9 +6,11 @@
 //! - an object is told to be gone only when the server said so of it, or when it is missing in a list that
 //!   was complete and in which every object had a name;
 //! - an object that can't be read stays as it was when it last could, and is a problem;
-//! - of several changes of an object between two events the last one is told.
+//! - of several changes of an object between two events the last one is told, and of what says again what is
+//!   known, as most of a new list does, nothing (EPS-15).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -23,7 +25,7 @@ use super::object::Kind;
 use super::remarks::Remarks;
 use super::shared::Shared;
 use super::shelf::{Shelf, Taken};
-use crate::model::{self, Change, NodeObject, ObjectName};
+use crate::model::{self, Change, ObjectName};
 use crate::notice::Notices;
 use crate::source::translate::{self, Skipped, Translation};
 use crate::source::{ObjectRef, Problem, SourceEvent};
@@ -46,7 +48,7 @@ pub(super) enum Heard {
 }
 
 /// What a change is of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Subject {
     Service(ObjectName),
     Slice(ObjectName),
@@ -68,9 +70,12 @@ pub(super) struct Picture {
     slices: Shelf,
     nodes: Shelf,
     cidrs: Shelf,
-    node: Option<NodeObject>,
     networks: BTreeMap<ObjectName, Vec<IpNet>>,
     problems: BTreeMap<Place, Problem>,
+    /// What each object was last, as a hash: two of 64 bits that are the same by chance are not to be expected,
+    /// nor, with keys by chance, to be made.
+    last: HashMap<Subject, u64>,
+    hashes: RandomState,
     changes: BTreeMap<Subject, Change>,
     /// Of slices among the changes: when each of their updates was made (EPS-15).
     triggers: BTreeMap<ObjectName, Vec<Timestamp>>,
@@ -205,20 +210,11 @@ impl Picture {
         let service = self.told(Service::KIND, name, service);
         let service = service.map(|service| model::Service { name: name.clone(), ..service });
         let change = service.map_or_else(gone, |service| Change::Service(Box::new(service)));
-        self.changes.insert(Subject::Service(name.clone()), change);
+        self.note(Subject::Service(name.clone()), change);
     }
 
     fn put_slice(&mut self, name: &ObjectName, slice: Option<&EndpointSlice>) {
-        match slice {
-            Some(slice) => {
-                if let Some(time) = translate::trigger_time(slice) {
-                    let times = self.triggers.entry(name.clone()).or_default();
-                    times.truncate(MOST_TRIGGERS - 1);
-                    times.push(time);
-                }
-            }
-            None => _ = self.triggers.remove(name),
-        }
+        let time = slice.and_then(translate::trigger_time);
         let slice = slice.map(|slice| (translate::endpoint_slice(slice), &slice.metadata));
         let mut slice = self.told(EndpointSlice::KIND, name, slice);
         if let Some(slice) = &mut slice {
@@ -227,7 +223,32 @@ impl Picture {
         }
         let gone = || Change::SliceGone(name.clone());
         let change = slice.map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
-        self.changes.insert(Subject::Slice(name.clone()), change);
+        let is_gone = matches!(change, Change::SliceGone(_));
+        if self.note(Subject::Slice(name.clone()), change)
+            && let Some(time) = time
+        {
+            let times = self.triggers.entry(name.clone()).or_default();
+            times.truncate(MOST_TRIGGERS - 1);
+            times.push(time);
+        }
+        if is_gone {
+            self.triggers.remove(name);
+        }
+    }
+
+    /// Notes what an object is now; whether it was something else before.
+    fn note(&mut self, subject: Subject, change: Change) -> bool {
+        let is_known = match change {
+            Change::ServiceGone(_) | Change::SliceGone(_) => self.last.remove(&subject).is_none(),
+            _ => {
+                let hash = self.hashes.hash_one(&change);
+                self.last.insert(subject.clone(), hash) == Some(hash)
+            }
+        };
+        if !is_known {
+            self.changes.insert(subject, change);
+        }
+        !is_known
     }
 
     /// What an object is to the model, if anything; what of it is left out is said.
@@ -253,10 +274,7 @@ impl Picture {
     fn put_node(&mut self, _: &ObjectName, node: Option<&Node>) {
         let Some(node) = node else { return };
         // A node says something every few seconds, and most of it is nothing to us.
-        let node = translate::node(node);
-        if self.node.replace(node.clone()).as_ref() != Some(&node) {
-            self.changes.insert(Subject::Node, Change::Node(node));
-        }
+        self.note(Subject::Node, Change::Node(translate::node(node)));
     }
 
     /// Several may name the same network: it is one as long as one of them does (CIP-05).

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::World;
+use crate::model::{NodeObject, World};
 use crate::source::kubernetes::object::Seen;
 
 fn service(value: &Value) -> Heard {
@@ -171,21 +171,41 @@ fn cfg_dl_the_pod_cidrs_of_the_node_are_told_when_they_change_and_stay_when_it_i
 #[test]
 fn every_update_of_endpoints_says_when_it_was_made_until_they_are_gone_eps_15() {
     let (mut picture, mut world) = told(&["a"]);
-    let slice = |time: &str| {
-        let metadata = json!({
-            "name": "a-1", "namespace": "default",
-            "labels": {translate::SERVICE_NAME: "a"}, "annotations": {translate::TRIGGER_TIME: time},
-        });
-        let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": []});
-        Box::new(serde_json::from_value::<Seen<EndpointSlice>>(slice).unwrap())
-    };
     let times = ["2026-01-02T03:04:05.000000006Z", "2026-01-02T03:04:07Z"];
-    for time in [times[0], "yesterday", times[1]] {
-        picture.hear(Heard::Slice(News::Is(slice(time))));
+    for (port, time) in [(1, times[0]), (2, "yesterday"), (3, times[1])] {
+        picture.hear(Heard::Slice(News::Is(slice(port, time))));
     }
     let told = take(&mut picture, &mut world).unwrap().triggers;
     assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), times);
-    picture.hear(Heard::Slice(News::Is(slice(times[0]))));
-    picture.hear(Heard::Slice(News::Gone(slice(times[1]))));
+    picture.hear(Heard::Slice(News::Is(slice(4, times[0]))));
+    picture.hear(Heard::Slice(News::Gone(slice(4, times[1]))));
     assert_eq!(take(&mut picture, &mut world).unwrap().triggers, []);
+}
+
+#[test]
+fn a_list_that_says_what_is_known_is_no_news_eps_15() {
+    let (mut picture, mut world) = told(&["a", "b"]);
+    let times = ["2026-01-02T03:04:05Z", "2026-01-02T03:04:07Z"];
+    picture.hear(Heard::Slice(News::Is(slice(80, times[0]))));
+    take(&mut picture, &mut world);
+    for time in times {
+        list(&mut picture, &["a", "b"]);
+        picture.hear(Heard::Slice(News::Listing));
+        picture.hear(Heard::Slice(News::Is(slice(80, time))));
+        picture.hear(Heard::Slice(News::Listed));
+        assert_eq!(take(&mut picture, &mut world), None);
+    }
+    list(&mut picture, &["b"]);
+    assert_eq!(take(&mut picture, &mut world).unwrap().changes.len(), 1);
+}
+
+/// A slice of `a`, and when it was told to change.
+fn slice(port: u16, time: &str) -> Box<Seen<EndpointSlice>> {
+    let metadata = json!({
+        "name": "a-1", "namespace": "default",
+        "labels": {translate::SERVICE_NAME: "a"}, "annotations": {translate::TRIGGER_TIME: time},
+    });
+    let ports = json!([{"port": port}]);
+    let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": ports});
+    Box::new(serde_json::from_value(slice).unwrap())
 }
