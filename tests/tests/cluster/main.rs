@@ -6,10 +6,12 @@
 
 mod access;
 mod changes;
+mod doubts;
 mod events;
 mod failures;
 mod followed;
 mod lists;
+mod pace;
 mod restart;
 mod rights;
 mod scale;

@@ -101,6 +101,11 @@ impl<T> Seen<T> {
 
 impl<T: Kind> Seen<T> {
     fn new(mut fields: Map<String, Value>) -> Self {
+
+    /// `metadata.resourceVersion`, where it has one.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.metadata.resource_version.as_deref().filter(|version| !version.is_empty())
+    }
         let text = |name: &str| {
             let value = fields.get("metadata").and_then(|metadata| metadata.get(name));
             value.and_then(Value::as_str).map(str::to_owned)

@@ -194,8 +194,8 @@ impl Picture {
                     put(self, &name, None);
                     self.put_problem((T::KIND, Some(name)), None);
                 }
-                self.put_problem((T::KIND, None), None);
             }
+            Taken::Well => self.put_problem((T::KIND, None), None),
             Taken::Failing(why) => {
                 let message = format!("{} objects: {why}", T::KIND);
                 self.put_problem((T::KIND, None), Some(Problem::of_file(API, message)));
