@@ -11,6 +11,7 @@ mod events;
 mod failures;
 mod followed;
 mod lists;
+mod memory;
 mod pace;
 mod restart;
 mod rights;

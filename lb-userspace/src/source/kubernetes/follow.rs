@@ -32,9 +32,10 @@ use tokio::time::{Instant, sleep, timeout};
 use super::backoff::{Backoff, spread};
 use super::doubt::Known;
 use super::end::{End, Unwanted};
-use super::object::{Kind, Seen};
+use super::object::{Kind, MOST_OF_A_MESSAGE, Seen};
 use super::picture::Heard;
 use super::servers::{Cluster, InUse};
+use crate::text::cut;
 
 /// The first wait after a failure.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -385,7 +386,7 @@ impl<T: Kind> Follower<T> {
 
     async fn tell_failing(&mut self, why: String) -> Result<(), Unwanted> {
         self.is_failing = true;
-        self.tell(News::Failing(why)).await
+        self.tell(News::Failing(cut(why, MOST_OF_A_MESSAGE))).await
     }
 
     async fn tell(&self, news: News<T>) -> Result<(), Unwanted> {

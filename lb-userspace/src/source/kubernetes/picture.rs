@@ -33,6 +33,9 @@ use crate::source::{ObjectRef, Problem, SourceEvent};
 /// What problems of the API as a whole are filed under.
 const API: &str = "Kubernetes API";
 
+/// So many problems of objects are told one by one.
+const MOST_PROBLEMS: usize = 100;
+
 /// So many updates of a slice have their times told in one event.
 const MOST_TRIGGERS: usize = 16;
 
@@ -72,6 +75,8 @@ pub(super) struct Picture {
     cidrs: Shelf,
     networks: BTreeMap<ObjectName, Vec<IpNet>>,
     problems: BTreeMap<Place, Problem>,
+    /// Objects with a problem for which there was no room among these.
+    more_problems: BTreeSet<Place>,
     /// What each object was last, as a hash: two of 64 bits that are the same by chance are not to be expected,
     /// nor, with keys by chance, to be made.
     last: HashMap<Subject, u64>,
@@ -147,6 +152,10 @@ impl Picture {
         self.has_problems = false;
         let mut event = SourceEvent { first, ..SourceEvent::default() };
         event.problems = self.problems.values().cloned().collect();
+        if !self.more_problems.is_empty() {
+            let message = format!("{} more objects can't be read", self.more_problems.len());
+            event.problems.push(Problem::of_file(API, message));
+        }
         if self.is_told {
             event.changes = std::mem::take(&mut self.changes).into_values().collect();
             event.triggers = std::mem::take(&mut self.triggers).into_values().flatten().collect();
@@ -180,6 +189,7 @@ impl Picture {
                 let place = (T::KIND, name);
                 if let Some(object) = problem.object.clone()
                     && self.problems.get(&place) != Some(&problem)
+                    && !self.more_problems.contains(&place)
                 {
                     self.remarks.on_unreadable(object, why.uid.as_deref(), &problem);
                 }
@@ -290,14 +300,16 @@ impl Picture {
     }
 
     fn put_problem(&mut self, place: Place, problem: Option<Problem>) {
-        if self.problems.get(&place) == problem.as_ref() {
-            return;
-        }
-        self.has_problems = true;
-        match problem {
-            Some(problem) => _ = self.problems.insert(place, problem),
-            None => _ = self.problems.remove(&place),
-        }
+        let has_room = place.1.is_none() || self.problems.len() < MOST_PROBLEMS;
+        let is_other = match problem {
+            Some(problem) if has_room || self.problems.contains_key(&place) => {
+                let is_more = self.more_problems.remove(&place);
+                self.problems.insert(place, problem.clone()).as_ref() != Some(&problem) || is_more
+            }
+            Some(_) => self.more_problems.insert(place),
+            None => self.problems.remove(&place).is_some() | self.more_problems.remove(&place),
+        };
+        self.has_problems |= is_other;
     }
 }
 

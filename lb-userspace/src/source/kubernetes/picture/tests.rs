@@ -115,6 +115,29 @@ fn an_object_that_cannot_be_read_is_there_as_it_was() {
 }
 
 #[test]
+fn of_very_many_problems_some_are_told_and_the_rest_is_counted() {
+    let (mut picture, mut world) = told(&[]);
+    let number = |number: usize| format!("web-{number:04}");
+    for spec in ["garbage", "rubbish"] {
+        for name in (0..1000).map(number) {
+            picture.hear(service(&json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec})));
+        }
+        picture.hear(Heard::Slice(News::Failing("it is away".to_owned())));
+        let problems = take(&mut picture, &mut world).unwrap().problems;
+        assert_eq!(problems.len(), MOST_PROBLEMS + 2, "{problems:?}");
+        assert_eq!(problems.last().unwrap().message, "900 more objects can't be read");
+        assert!(problems.iter().any(|problem| problem.message.contains("it is away")));
+    }
+    (0..990).map(number).for_each(|name| picture.hear(service(&named(&name))));
+    let problems = take(&mut picture, &mut world).unwrap().problems;
+    assert_eq!(problems.len(), 2);
+    assert_eq!(problems.last().unwrap().message, "10 more objects can't be read");
+    (990..1000).map(number).for_each(|name| picture.hear(service(&named(&name))));
+    picture.hear(Heard::Slice(News::Well));
+    assert_eq!(take(&mut picture, &mut world).unwrap().problems, []);
+}
+
+#[test]
 fn of_several_changes_between_two_events_the_last_is_told() {
     let (mut picture, mut world) = told(&["a"]);
     let mut other = named("a");
