@@ -22,6 +22,17 @@ pub(crate) fn sentence(value: impl Display) -> impl Display {
     OneLine { value, most: MOST_OF_A_SENTENCE }
 }
 
+/// A text that is kept, without what is beyond so many bytes; how much that is, is said.
+pub(crate) fn cut(mut text: String, most: usize) -> String {
+    let left_out = text.len() - text.floor_char_boundary(most);
+    if left_out > 0 {
+        text.truncate(text.len() - left_out);
+        text.push_str(&format!("… ({left_out} bytes more)"));
+        text.shrink_to_fit();
+    }
+    text
+}
+
 /// Several lines of ours that others' text is part of: each stays as long as it is, what is no text is escaped.
 pub(crate) fn lines(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -113,6 +124,14 @@ mod tests {
         );
         assert_eq!(name("a\u{202e}b\u{9b}c\u{7f}\r\0").to_string(), "a\\u{202e}b\\u{9b}c\\u{7f}\\r\\u{0}");
         assert_eq!(name("").to_string(), "");
+    }
+
+    #[test]
+    fn what_is_kept_is_cut_between_characters_and_no_longer_than_it_may_be() {
+        assert_eq!(cut("four".to_owned(), 4), "four");
+        assert_eq!(cut("fööur".to_owned(), 4), "fö… (4 bytes more)");
+        let kept = cut("x".repeat(1 << 20), 1024);
+        assert!(kept.len() < 1100 && kept.capacity() < 2048, "{}", kept.capacity());
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::place::{Inside, Place, output_of};
 use crate::process::Process;
 
 /// How long a change may take to be in force; nothing waits this long unless it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// What the instance says when all that is known is in force.
 const COMPLETE: &str = "datapath complete";
 /// What it says for each change that it has put in force.

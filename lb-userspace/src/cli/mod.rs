@@ -8,6 +8,7 @@ mod flows;
 mod logging;
 mod node;
 mod packets;
+mod panic;
 mod pods;
 mod retry;
 mod run;

@@ -20,7 +20,7 @@ use super::pods::PodNetworks;
 use super::retry::Retry;
 use super::serve::ServeOptions;
 use super::source::SourceArgs;
-use super::{Allocation, PinDir, stop, takeover};
+use super::{Allocation, PinDir, panic, stop, takeover};
 use crate::control::{self, Control};
 use crate::datapath::{self, Datapath, FlowTables, KernelStore, MapSize, Pins};
 use crate::engine::{Engine, Event, Report};
@@ -116,6 +116,7 @@ const LARGE: usize = 1000;
 
 pub(super) fn run(args: Args, started: Started) -> anyhow::Result<ExitCode> {
     args.logging.begin()?;
+    panic::end_the_process();
     started.tell();
     if let Some(path) = &args.config.write_config_to {
         let text = serde_saphyr::to_string(&started.effective())?;

@@ -71,7 +71,7 @@ impl SourceArgs {
         let access = Access {
             kubeconfig: self.kubeconfig.clone(),
             servers: self.api_servers.clone(),
-            service_account: None,
+            ..Access::default()
         };
         let cluster = kubernetes::connect(&access).await?;
         let mut options = kubernetes::Options::new(node_name);

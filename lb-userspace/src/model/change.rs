@@ -3,7 +3,7 @@
 use super::{EndpointSlice, NodeObject, ObjectName, Service};
 
 /// One object as it is now, or gone. Applying a change twice is applying it once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Change {
     /// A Service is this now.
     Service(Box<Service>),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{Family, ObjectName};
 
 /// One of the `ports` of a slice: what a Service port finds its endpoints' port number by (SVC-05).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct SlicePort {
     /// The name of the Service port; empty where that has none.
     pub name: String,
@@ -21,7 +21,7 @@ pub struct SlicePort {
 }
 
 /// One of the `endpoints` of a slice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// The first of `addresses` (EPS-02).
     pub address: IpAddr,
@@ -70,7 +70,7 @@ impl Endpoint {
 }
 
 /// An EndpointSlice of one address family that belongs to a Service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct EndpointSlice {
     /// Whose it is.
     pub name: ObjectName,

@@ -70,7 +70,7 @@ impl DetectLocal {
 
 /// What the Node object of this node says. One that is gone has said it all the same, as long as this node
 /// serves.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct NodeObject {
     /// Label `topology.kubernetes.io/zone` (TOPO-06).
     pub zone: Option<String>,

@@ -191,7 +191,7 @@ impl fmt::Display for TargetPort {
 }
 
 /// One of `spec.ports`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ServicePort {
     /// Empty where the Service has a single, nameless port.
     pub name: String,
@@ -216,7 +216,7 @@ pub enum IngressMode {
 }
 
 /// One of `status.loadBalancer.ingress` that has an address.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ingress {
     /// The load balancer's address.
     pub ip: IpAddr,
@@ -225,7 +225,7 @@ pub struct Ingress {
 }
 
 /// A Service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Service {
     /// Whose it is.
     pub name: ObjectName,

@@ -64,7 +64,21 @@ pub(super) async fn answer(
         Some(Fault::Silent) => std::future::pending().await,
         Some(Fault::Cut) => return Err(BreakOff),
         Some(Fault::Garbage) => return Ok(text("<html>{\"kind\": \"Surprise\"".to_owned())),
-        Some(Fault::Truncated | Fault::Empty) | None => {}
+        Some(Fault::NoWatch) if verb == "watch" => {
+            return Ok(refusal(&Refusal(403, "forbidden: it may list, and not watch".to_owned())));
+        }
+        // These are of what is answered: see there.
+        Some(
+            Fault::Truncated
+            | Fault::Empty
+            | Fault::Few(_)
+            | Fault::ShortLists
+            | Fault::Stalled
+            | Fault::ShortWatches
+            | Fault::SpoiledWatches
+            | Fault::NoWatch,
+        )
+        | None => {}
     }
     let Some(target) = target.filter(|target| is_there(&shared, target)) else {
         return Ok(refusal(&Refusal(404, "the server could not find the requested resource".to_owned())));
@@ -132,7 +146,8 @@ fn list(
         }
         None => {
             let mut items = state.store.all(target.resource, target.namespace.as_deref());
-            items.retain(|object| selector.selects(object) && fault != Some(Fault::Empty));
+            items.retain(|object| selector.selects(object));
+            items.truncate(most(fault.as_ref()));
             Rest { version: state.store.version(), items: items.into() }
         }
     };
@@ -156,6 +171,15 @@ fn list(
         return Ok(respond(StatusCode::OK, body.boxed_unsync()));
     }
     Ok(text(list))
+}
+
+/// How many objects a list has at most.
+pub(super) fn most(fault: Option<&Fault>) -> usize {
+    match fault {
+        Some(Fault::Empty) => 0,
+        Some(Fault::Few(count)) => *count,
+        _ => usize::MAX,
+    }
 }
 
 /// One object is read, made, changed or deleted.

@@ -34,7 +34,7 @@ use crate::place::Inside;
 pub use self::state::{Fault, Features, Request};
 
 /// How long something may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a listener comes about, again and again.
 type Listen = Box<dyn Fn(SocketAddr) -> Result<TcpListener> + Send + Sync>;
@@ -196,6 +196,12 @@ impl ApiServer {
     /// Nothing fails from now on.
     pub fn heal(&self) {
         self.shared.change(|state| state.fault = None);
+    }
+
+    /// Its cache stands still from now on: who asks for any version (`resourceVersion=0`) is told how it is now,
+    /// whatever happens.
+    pub fn stand_still(&self) {
+        self.shared.change(|state| state.stale = Some(state.store.clone()));
     }
 
     /// Forgets what happened: who asks for it, or has not heard it yet, is told 410 Gone.

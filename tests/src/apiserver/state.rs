@@ -25,6 +25,18 @@ pub enum Fault {
     Truncated,
     /// Its lists are complete, and have nothing.
     Empty,
+    /// Its lists are complete, and have no more than so many objects.
+    Few(usize),
+    /// Its streaming lists end, as a watch does, before the bookmark that would make them complete.
+    ShortLists,
+    /// Its streaming lists stop in the middle, and the connection stays.
+    Stalled,
+    /// Its watches end as soon as they have begun; of a streaming list, when it is complete.
+    ShortWatches,
+    /// Its watches begin with a line that is no JSON, those of a streaming list after it is complete.
+    SpoiledWatches,
+    /// It forbids (403) to watch, and so to list by a stream.
+    NoWatch,
 }
 
 /// A request that was made.
@@ -74,6 +86,8 @@ pub(super) struct State {
     pub(super) fault_count: Option<usize>,
     /// Of which kind only, by its plural.
     pub(super) fault_of: Option<&'static str>,
+    /// What it says to whoever asks for any version (`resourceVersion=0`), where that is not how it is now.
+    pub(super) stale: Option<Store>,
     /// For how many more pages the server has forgotten the list that they are of.
     pub(super) forgotten_pages: usize,
     /// Lines that are sent on every watch as they are.

@@ -21,13 +21,13 @@ pub(super) struct Entry {
 }
 
 /// The rest of a list of which a part was given.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Rest {
     pub(super) version: u64,
     pub(super) items: VecDeque<Arc<Value>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Store {
     version: u64,
     objects: BTreeMap<Key, Arc<Value>>,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::answer::{BreakOff, Refusal, status};
+use super::answer::{BreakOff, Refusal, most, status};
 use super::resource::{Resource, Target};
 use super::selector::Selector;
 use super::state::{Fault, Shared};
@@ -36,7 +36,11 @@ pub(super) struct Watch {
     ends_before: usize,
     wants_bookmarks: bool,
     ends: Option<Instant>,
+    /// What it begins with is sent in half. Then it ends, or where it stalls, is silent.
     breaks_off: bool,
+    stalls: bool,
+    /// It began with what the server had before, and tells nothing newer as long as the server doesn't.
+    is_stale: bool,
 }
 
 impl Watch {
@@ -57,6 +61,7 @@ impl Watch {
             None => 0,
         };
         let streams_list = is_set("sendInitialEvents");
+        let stalls = streams_list && fault == Some(Fault::Stalled);
         if streams_list && !state.features.streaming_lists {
             let message = "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch";
             return Err(Refusal(422, message.to_owned()));
@@ -84,20 +89,30 @@ impl Watch {
             ends: parameter("timeoutSeconds")
                 .and_then(|text| text.parse().ok())
                 .map(|seconds| Instant::now() + Duration::from_secs(seconds)),
-            breaks_off: fault == Some(Fault::Truncated),
+            breaks_off: stalls || fault == Some(Fault::Truncated),
+            stalls,
+            is_stale: parameter("resourceVersion") == Some("0") && state.stale.is_some(),
         };
         if version == 0 || streams_list {
-            let mut objects = state.store.all(watch.resource, watch.namespace.as_deref());
-            objects.retain(|object| watch.selector.selects(object) && fault != Some(Fault::Empty));
+            let store = state.stale.as_ref().filter(|_| watch.is_stale).unwrap_or(&state.store);
+            let mut objects = store.all(watch.resource, watch.namespace.as_deref());
+            objects.retain(|object| watch.selector.selects(object));
+            objects.truncate(most(fault.as_ref()));
             watch.first = objects.iter().map(|object| line("ADDED", object)).collect();
-            watch.version = now;
+            watch.version = store.version();
         } else if !state.store.remembers(version) {
             let gone = Refusal(410, format!("too old resource version: {version} ({now})"));
             watch.first = vec![line("ERROR", &status(&gone))];
             watch.ends = Some(Instant::now());
         }
-        if streams_list {
+        if streams_list && fault != Some(Fault::ShortLists) {
             watch.first.push(watch.bookmark(&json!({ "k8s.io/initial-events-end": "true" })));
+        }
+        match fault {
+            Some(Fault::SpoiledWatches) => watch.first.push("no JSON\n".to_owned()),
+            Some(Fault::ShortLists) if streams_list => watch.ends = Some(Instant::now()),
+            Some(Fault::ShortWatches) => watch.ends = Some(Instant::now()),
+            _ => {}
         }
         state.told.insert(watch.id, (version.min(watch.version), watch.bookmarks));
         Ok(watch)
@@ -110,6 +125,9 @@ impl Watch {
         if self.breaks_off {
             let text = first.concat();
             let _ = sender.send(Ok(Bytes::from(text[..text.len() / 2].to_owned()))).await;
+            if self.stalls {
+                return sender.closed().await;
+            }
             let _ = sender.send(Err(BreakOff)).await;
             return;
         }
@@ -151,6 +169,9 @@ impl Watch {
     fn news(&mut self) -> Vec<String> {
         let shared = Arc::clone(&self.shared);
         let state = shared.read();
+        if self.is_stale && state.stale.is_some() {
+            return Vec::new();
+        }
         if !state.store.remembers(self.version) {
             self.ends = Some(Instant::now());
             let gone = Refusal(410, format!("too old resource version: {}", self.version));

@@ -22,7 +22,7 @@ fn access(server: &ApiServer, service_account: &Path) -> Access {
     Access {
         servers: vec![server.url().parse().unwrap()],
         service_account: Some(service_account.to_owned()),
-        kubeconfig: None,
+        ..Access::default()
     }
 }
 
@@ -82,7 +82,7 @@ fn a_kubeconfig_names_the_server_and_the_user_and_servers_named_beside_it_come_f
         [(server.url(), vec![]), ("https://192.0.2.1:6443".to_owned(), vec![server.url().parse().unwrap()])]
     {
         fs::write(&path, kubeconfig(&named, &authority, "{token: of-the-kubeconfig}")).unwrap();
-        let access = Access { kubeconfig: Some(path.clone()), servers, service_account: None };
+        let access = Access { kubeconfig: Some(path.clone()), servers, ..Access::default() };
         let mut followed = Followed::reach(access, options());
         followed.until("the first picture", |followed| followed.names() == ["web-001"]);
     }

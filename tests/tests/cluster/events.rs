@@ -38,7 +38,7 @@ fn wait_for_events(
     name: &str,
     wanted: impl Fn(&[Value]) -> bool,
 ) -> Vec<Value> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let events = events_on(server, kind, name);
         if wanted(&events) {
@@ -121,7 +121,7 @@ fn an_event_that_is_not_taken_is_tried_a_few_times_and_nothing_else_suffers() {
     let mut followed = Followed::start(&[&server], options());
     put(&server, [2]);
     followed.until("Services come in meanwhile", |followed| followed.names().len() == 3);
-    assert_eq!(asked(&server, "create"), 1, "the next try is after a wait");
+    assert!(asked(&server, "create") < 4, "the next tries are after waits, and nothing waits for them");
     followed.wait_for_notices(Fate::GivenUp, 1);
     assert_eq!(asked(&server, "create"), 4);
     assert_eq!(followed.problems, []);
@@ -138,6 +138,7 @@ fn an_event_that_is_not_taken_is_tried_a_few_times_and_nothing_else_suffers() {
 #[test]
 fn a_stream_of_bad_objects_is_no_stream_of_events() {
     let server = server_with(1);
+    let began = Instant::now();
     let mut followed = Followed::start(&[&server], options());
     for name in 0..1000_u16 {
         server.put(&[&flawed(&format!("shop-{name}"))]).unwrap();
@@ -145,12 +146,13 @@ fn a_stream_of_bad_objects_is_no_stream_of_events() {
     put(&server, [2]);
     followed.until("all is known", |followed| followed.names().len() == 1002);
     // One event comes back in two seconds: what was let through is what may be told at once, and a few.
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while asked(&server, "create") < 50 {
         assert!(Instant::now() < deadline, "{} events", asked(&server, "create"));
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(asked(&server, "create") < 65, "{} events", asked(&server, "create"));
+    let asked = asked(&server, "create") as u64;
+    assert!(asked <= 51 + began.elapsed().as_secs() / 2, "{asked} events in {:?}", began.elapsed());
 }
 
 /// SVC-14, EVT-01

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use lb_tests::apiserver::{ApiServer, Fault, Features};
-use lb_userspace::source::kubernetes::Options;
+use lb_userspace::source::kubernetes::{Access, Options, Times};
 
-use crate::followed::{Followed, options, put, remove, server_with};
+use crate::followed::{Followed, options, patient, put, remove, server_with};
 
 /// Follows ten Services. Then the server is away, one goes and one comes, it forgets that, and when it is
 /// there again, it fails so for a while.
@@ -73,8 +73,7 @@ fn lists_that_break_off_are_survived() {
 #[test]
 fn lists_that_are_empty_by_mistake_are_survived() {
     let server = server_with(10);
-    let ask_again_after = Duration::from_secs(2);
-    let mut followed = Followed::start(&[&server], Options { ask_again_after, ..options() });
+    let mut followed = Followed::start(&[&server], patient());
     for streaming_lists in [true, false] {
         server.set_features(Features { streaming_lists, ..Features::default() });
         server.fail(Fault::Empty);
@@ -156,6 +155,48 @@ fn a_server_that_is_away_at_first_is_waited_for() {
 }
 
 #[test]
+fn a_server_that_accepts_and_never_answers_is_left_for_another() {
+    let servers = [server_with(3), server_with(3)];
+    let [silent, other] = &servers;
+    silent.fail(Fault::Silent);
+    let mut followed = Followed::reach(impatient(&[silent, other]), options());
+    followed.until("the first picture", |followed| followed.names().len() == 3);
+    assert_eq!(followed.problems, [], "one that answers is enough");
+}
+
+#[test]
+fn a_server_that_accepts_and_never_answers_is_said_to_and_asked_again() {
+    let server = server_with(3);
+    server.fail(Fault::Silent);
+    let mut followed = Followed::reach(impatient(&[&server]), options());
+    followed.until("it is said", |followed| {
+        followed.problems.iter().any(|problem| problem.to_string().contains("no answer within"))
+    });
+    server.heal();
+    followed.until("the first picture", |followed| followed.names().len() == 3);
+    followed.until("nothing is wrong any more", |followed| followed.problems.is_empty());
+}
+
+#[test]
+fn lists_that_stop_in_the_middle_are_given_up_and_asked_for_in_the_other_way() {
+    let server = server_with(3);
+    server.fail(Fault::Stalled);
+    let times = Times { progress: Duration::from_millis(300), ..options().times };
+    let mut followed = Followed::begin(&[&server], Options { times, ..options() });
+    followed.until("it is said", |followed| {
+        followed.problems.iter().any(|problem| problem.to_string().contains("brought nothing"))
+    });
+    followed.until("by pages", |followed| followed.names().len() == 3);
+    followed.until("nothing is wrong any more", |followed| followed.problems.is_empty());
+}
+
+/// Servers of which none is given long to answer.
+fn impatient(servers: &[&ApiServer]) -> Access {
+    let servers = servers.iter().map(|server| server.url().parse().unwrap()).collect();
+    Access { servers, patience: Some(Duration::from_millis(300)), ..Access::default() }
+}
+
+#[test]
 fn a_line_of_garbage_in_a_watch_loses_no_change() {
     let server = server_with(3);
     let mut followed = Followed::start(&[&server], options());
@@ -177,18 +218,4 @@ fn a_line_of_garbage_in_a_watch_loses_no_change() {
     followed.until("as it is now", |followed| followed.names() == ["web-002", "web-003", "web-004"]);
     followed.until("nothing is wrong", |followed| followed.problems.is_empty());
     assert!(followed.gone.iter().all(|name| name.name.starts_with("web-001")), "{:?}", followed.gone);
-}
-
-#[test]
-fn a_server_that_ends_every_watch_at_once_is_not_flooded() {
-    let server = server_with(1);
-    let _followed = Followed::start(&[&server], Options { ask_again_after: Duration::ZERO, ..options() });
-    let before = server.requests().len();
-    let end = std::time::Instant::now() + Duration::from_secs(2);
-    while std::time::Instant::now() < end {
-        server.end_watches();
-        std::thread::sleep(Duration::from_micros(200));
-    }
-    let requests = server.requests().len() - before;
-    assert!(requests < 300, "{requests} requests in 2 s");
 }

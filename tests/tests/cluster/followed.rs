@@ -10,12 +10,12 @@ use lb_tests::manifest::{Service, service};
 use lb_tests::{EndpointSlice, slice};
 use lb_userspace::model::{Change, ObjectName, World};
 use lb_userspace::notice::{Fate, Fates, Notices};
-use lb_userspace::source::kubernetes::{Access, Options, connect, publish, watch};
+use lb_userspace::source::kubernetes::{Access, Options, Times, connect, publish, watch};
 use lb_userspace::source::{Problem, SourceEvent};
 use tokio::sync::{mpsc, oneshot};
 
 /// How long something may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A source, and what it has said so far.
 pub(crate) struct Followed {
@@ -34,9 +34,17 @@ pub(crate) struct Followed {
     thread: Option<JoinHandle<()>>,
 }
 
-/// As a test wants it: an empty list is asked for again soon.
+/// As a test wants it: what failed is tried again soon.
 pub(crate) fn options() -> Options {
-    Options { ask_again_after: Duration::from_millis(100), ..Options::new("node-1") }
+    let (ask_again, longest_wait) = (Duration::from_millis(100), Duration::from_millis(400));
+    let times = Times { ask_again, longest_wait, ..Times::default() };
+    Options { times, ..Options::new("node-1") }
+}
+
+/// The same, but a list that is not believed is asked for again only after a while.
+pub(crate) fn patient() -> Options {
+    let options = options();
+    Options { times: Times { ask_again: Duration::from_secs(2), ..options.times }, ..options }
 }
 
 impl Followed {

@@ -6,10 +6,13 @@
 
 mod access;
 mod changes;
+mod doubts;
 mod events;
 mod failures;
 mod followed;
 mod lists;
+mod memory;
+mod pace;
 mod restart;
 mod rights;
 mod scale;

@@ -35,7 +35,7 @@ fn known(node: &Node) -> [[bool; 2]; 2] {
 
 #[track_caller]
 fn wait_until_known(node: &Node, wanted: [[bool; 2]; 2]) {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + Duration::from_secs(60);
     while known(node) != wanted {
         assert!(Instant::now() < deadline, "{:?} in place of {wanted:?}", known(node));
         std::thread::sleep(Duration::from_millis(5));

@@ -13,7 +13,7 @@ use http::uri::Scheme;
 use kube::config::{Config, InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Error as ClientError};
 
-use super::servers::{Cluster, Server};
+use super::servers::{Cluster, PATIENCE, Server};
 
 /// Where Kubernetes puts the files of a pod's service account.
 pub const SERVICE_ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -34,6 +34,8 @@ pub struct Access {
     pub servers: Vec<Uri>,
     /// Where the files of the service account are; `None` for [`SERVICE_ACCOUNT`].
     pub service_account: Option<PathBuf>,
+    /// How long a server may take until it begins to answer; `None` for 30 s.
+    pub patience: Option<Duration>,
 }
 
 /// Why there is no way to the API.
@@ -81,7 +83,7 @@ pub async fn connect(access: &Access) -> Result<Cluster, ConnectError> {
         if access.servers.is_empty() { vec![config.cluster_url.clone()] } else { access.servers.clone() };
     let namespace = config.default_namespace.clone();
     let servers: Result<Vec<Server>, _> = urls.into_iter().map(|url| server(&config, url)).collect();
-    Ok(Cluster::new(servers?, namespace))
+    Ok(Cluster::new(servers?, namespace, access.patience.unwrap_or(PATIENCE)))
 }
 
 async fn from_kubeconfig(path: &Path) -> Result<Config, ConnectError> {

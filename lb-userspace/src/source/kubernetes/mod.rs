@@ -11,12 +11,15 @@
 //!
 //! **An API server never empties the maps by failing.** Gone, slow, cut off in the middle of a list, speaking
 //! garbage: nothing that such a server says or doesn't say takes an object away. Only two things do: the
-//! server says of this object that it is deleted, or a list that came to its end doesn't have it. A list
-//! without any object is the one complete answer that is not believed (see [`follow`]): client-go, and so
-//! kube-proxy, believes it at once, and with it goes every Service of the node.
+//! server says of this object that it is deleted, or a list that came to its end doesn't have it. A complete list
+//! that lacks everything is never believed, and one that lacks most of what was known only when the next one says
+//! the same (see [`follow`]): client-go, and so kube-proxy, believes both at once, and with them go the Services
+//! of the node.
 
 mod backoff;
 mod connect;
+mod doubt;
+mod end;
 mod events;
 mod follow;
 mod object;
@@ -29,5 +32,6 @@ mod watch;
 
 pub use connect::{Access, ConnectError, SERVICE_ACCOUNT, connect};
 pub use events::publish;
+pub use follow::Times;
 pub use servers::Cluster;
 pub use watch::{Options, watch};

@@ -15,8 +15,12 @@ use serde::de::{DeserializeOwned, DeserializeSeed, Error, IgnoredAny, MapAccess,
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::model::ObjectName;
+use crate::model::{ObjectName, Uid};
 use crate::source::translate::TRIGGER_TIME;
+use crate::text::cut;
+
+/// Bytes of a message, or of a field's path, that are kept: both repeat what an object says.
+pub(super) const MOST_OF_A_MESSAGE: usize = 1024;
 
 /// A kind of object that is followed.
 pub(super) trait Kind:
@@ -97,6 +101,11 @@ impl<T> Seen<T> {
         let name = self.metadata.name.as_deref().filter(|name| !name.is_empty())?;
         Some(ObjectName::new(self.metadata.namespace.as_deref().unwrap_or_default(), name))
     }
+
+    /// `metadata.resourceVersion`, where it has one.
+    pub(super) fn version(&self) -> Option<&str> {
+        self.metadata.resource_version.as_deref().filter(|version| !version.is_empty())
+    }
 }
 
 impl<T: Kind> Seen<T> {
@@ -111,12 +120,12 @@ impl<T: Kind> Seen<T> {
             resource_version: text("resourceVersion"),
             ..ObjectMeta::default()
         };
-        let uid = text("uid");
+        let uid = text("uid").filter(|uid| uid.parse::<Uid>().is_ok());
         fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
         let object = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
             let path = error.path().to_string();
-            let field = Some(path).filter(|path| path != ".");
-            Undecodable { uid, field, message: error.inner().to_string() }
+            let field = Some(path).filter(|path| path != ".").map(|path| cut(path, MOST_OF_A_MESSAGE));
+            Undecodable { uid, field, message: cut(error.inner().to_string(), MOST_OF_A_MESSAGE) }
         });
         Self { metadata, object }
     }
@@ -287,6 +296,19 @@ mod tests {
         let undecodable = service.object.unwrap_err();
         assert_eq!(undecodable.field.as_deref(), Some("spec.ports[1].port"));
         assert!(undecodable.message.contains("https"), "{}", undecodable.message);
+    }
+
+    #[test]
+    fn of_what_an_object_says_that_is_wrong_little_is_kept() {
+        let long = "x".repeat(1 << 20);
+        let labels = json!({ &long: 7 });
+        for spec in [json!({"ports": &long}), json!({"ports": [{"protocol": {&long: 7}}]})] {
+            let metadata = json!({"name": "web", "namespace": "default", "uid": &long, "labels": labels});
+            let undecodable = seen(&json!({"metadata": metadata, "spec": spec})).object.unwrap_err();
+            let texts = [undecodable.uid, undecodable.field, Some(undecodable.message)];
+            let kept: usize = texts.iter().flatten().map(String::capacity).sum();
+            assert!(kept < 4 * MOST_OF_A_MESSAGE, "{kept} bytes");
+        }
     }
 
     #[test]

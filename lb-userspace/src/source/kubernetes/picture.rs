@@ -6,9 +6,11 @@
 //! - an object is told to be gone only when the server said so of it, or when it is missing in a list that
 //!   was complete and in which every object had a name;
 //! - an object that can't be read stays as it was when it last could, and is a problem;
-//! - of several changes of an object between two events the last one is told.
+//! - of several changes of an object between two events the last one is told, and of what says again what is
+//!   known, as most of a new list does, nothing (EPS-15).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -23,13 +25,16 @@ use super::object::Kind;
 use super::remarks::Remarks;
 use super::shared::Shared;
 use super::shelf::{Shelf, Taken};
-use crate::model::{self, Change, NodeObject, ObjectName};
+use crate::model::{self, Change, ObjectName};
 use crate::notice::Notices;
 use crate::source::translate::{self, Skipped, Translation};
 use crate::source::{ObjectRef, Problem, SourceEvent};
 
 /// What problems of the API as a whole are filed under.
 const API: &str = "Kubernetes API";
+
+/// So many problems of objects are told one by one.
+const MOST_PROBLEMS: usize = 100;
 
 /// So many updates of a slice have their times told in one event.
 const MOST_TRIGGERS: usize = 16;
@@ -46,7 +51,7 @@ pub(super) enum Heard {
 }
 
 /// What a change is of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Subject {
     Service(ObjectName),
     Slice(ObjectName),
@@ -68,9 +73,14 @@ pub(super) struct Picture {
     slices: Shelf,
     nodes: Shelf,
     cidrs: Shelf,
-    node: Option<NodeObject>,
     networks: BTreeMap<ObjectName, Vec<IpNet>>,
     problems: BTreeMap<Place, Problem>,
+    /// Objects with a problem for which there was no room among these.
+    more_problems: BTreeSet<Place>,
+    /// What each object was last, as a hash: two of 64 bits that are the same by chance are not to be expected,
+    /// nor, with keys by chance, to be made.
+    last: HashMap<Subject, u64>,
+    hashes: RandomState,
     changes: BTreeMap<Subject, Change>,
     /// Of slices among the changes: when each of their updates was made (EPS-15).
     triggers: BTreeMap<ObjectName, Vec<Timestamp>>,
@@ -142,6 +152,10 @@ impl Picture {
         self.has_problems = false;
         let mut event = SourceEvent { first, ..SourceEvent::default() };
         event.problems = self.problems.values().cloned().collect();
+        if !self.more_problems.is_empty() {
+            let message = format!("{} more objects can't be read", self.more_problems.len());
+            event.problems.push(Problem::of_file(API, message));
+        }
         if self.is_told {
             event.changes = std::mem::take(&mut self.changes).into_values().collect();
             event.triggers = std::mem::take(&mut self.triggers).into_values().flatten().collect();
@@ -175,6 +189,7 @@ impl Picture {
                 let place = (T::KIND, name);
                 if let Some(object) = problem.object.clone()
                     && self.problems.get(&place) != Some(&problem)
+                    && !self.more_problems.contains(&place)
                 {
                     self.remarks.on_unreadable(object, why.uid.as_deref(), &problem);
                 }
@@ -189,8 +204,8 @@ impl Picture {
                     put(self, &name, None);
                     self.put_problem((T::KIND, Some(name)), None);
                 }
-                self.put_problem((T::KIND, None), None);
             }
+            Taken::Well => self.put_problem((T::KIND, None), None),
             Taken::Failing(why) => {
                 let message = format!("{} objects: {why}", T::KIND);
                 self.put_problem((T::KIND, None), Some(Problem::of_file(API, message)));
@@ -205,20 +220,11 @@ impl Picture {
         let service = self.told(Service::KIND, name, service);
         let service = service.map(|service| model::Service { name: name.clone(), ..service });
         let change = service.map_or_else(gone, |service| Change::Service(Box::new(service)));
-        self.changes.insert(Subject::Service(name.clone()), change);
+        self.note(Subject::Service(name.clone()), change);
     }
 
     fn put_slice(&mut self, name: &ObjectName, slice: Option<&EndpointSlice>) {
-        match slice {
-            Some(slice) => {
-                if let Some(time) = translate::trigger_time(slice) {
-                    let times = self.triggers.entry(name.clone()).or_default();
-                    times.truncate(MOST_TRIGGERS - 1);
-                    times.push(time);
-                }
-            }
-            None => _ = self.triggers.remove(name),
-        }
+        let time = slice.and_then(translate::trigger_time);
         let slice = slice.map(|slice| (translate::endpoint_slice(slice), &slice.metadata));
         let mut slice = self.told(EndpointSlice::KIND, name, slice);
         if let Some(slice) = &mut slice {
@@ -227,7 +233,32 @@ impl Picture {
         }
         let gone = || Change::SliceGone(name.clone());
         let change = slice.map_or_else(gone, |slice| Change::Slice(Box::new(slice)));
-        self.changes.insert(Subject::Slice(name.clone()), change);
+        let is_gone = matches!(change, Change::SliceGone(_));
+        if self.note(Subject::Slice(name.clone()), change)
+            && let Some(time) = time
+        {
+            let times = self.triggers.entry(name.clone()).or_default();
+            times.truncate(MOST_TRIGGERS - 1);
+            times.push(time);
+        }
+        if is_gone {
+            self.triggers.remove(name);
+        }
+    }
+
+    /// Notes what an object is now; whether it was something else before.
+    fn note(&mut self, subject: Subject, change: Change) -> bool {
+        let is_known = match change {
+            Change::ServiceGone(_) | Change::SliceGone(_) => self.last.remove(&subject).is_none(),
+            _ => {
+                let hash = self.hashes.hash_one(&change);
+                self.last.insert(subject.clone(), hash) == Some(hash)
+            }
+        };
+        if !is_known {
+            self.changes.insert(subject, change);
+        }
+        !is_known
     }
 
     /// What an object is to the model, if anything; what of it is left out is said.
@@ -253,10 +284,7 @@ impl Picture {
     fn put_node(&mut self, _: &ObjectName, node: Option<&Node>) {
         let Some(node) = node else { return };
         // A node says something every few seconds, and most of it is nothing to us.
-        let node = translate::node(node);
-        if self.node.replace(node.clone()).as_ref() != Some(&node) {
-            self.changes.insert(Subject::Node, Change::Node(node));
-        }
+        self.note(Subject::Node, Change::Node(translate::node(node)));
     }
 
     /// Several may name the same network: it is one as long as one of them does (CIP-05).
@@ -272,14 +300,16 @@ impl Picture {
     }
 
     fn put_problem(&mut self, place: Place, problem: Option<Problem>) {
-        if self.problems.get(&place) == problem.as_ref() {
-            return;
-        }
-        self.has_problems = true;
-        match problem {
-            Some(problem) => _ = self.problems.insert(place, problem),
-            None => _ = self.problems.remove(&place),
-        }
+        let has_room = place.1.is_none() || self.problems.len() < MOST_PROBLEMS;
+        let is_other = match problem {
+            Some(problem) if has_room || self.problems.contains_key(&place) => {
+                let is_more = self.more_problems.remove(&place);
+                self.problems.insert(place, problem.clone()).as_ref() != Some(&problem) || is_more
+            }
+            Some(_) => self.more_problems.insert(place),
+            None => self.problems.remove(&place).is_some() | self.more_problems.remove(&place),
+        };
+        self.has_problems |= is_other;
     }
 }
 

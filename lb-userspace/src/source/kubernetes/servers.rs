@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::source::Requests;
 
 /// How long a server may take until it begins to answer. It gives up a list by itself after a minute.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// So many requests may follow each other without a pause: a list of 100,000 objects is 200 pages.
 const BURST: u32 = 200;
@@ -50,10 +50,11 @@ impl fmt::Debug for Cluster {
 }
 
 impl Cluster {
-    /// `servers` is not empty.
-    pub(super) fn new(servers: Vec<Server>, namespace: String) -> Self {
+    /// `servers` is not empty. Each may take so long until it begins to answer.
+    pub(super) fn new(servers: Vec<Server>, namespace: String, patience: Duration) -> Self {
         let servers = Arc::new(Servers {
             all: servers,
+            patience,
             current: AtomicUsize::new(0),
             free_from: Mutex::new(Instant::now()),
             troubles: Mutex::default(),
@@ -114,6 +115,7 @@ pub(super) struct InUse(usize);
 
 struct Servers {
     all: Vec<Server>,
+    patience: Duration,
     current: AtomicUsize,
     /// When a request without a burst before it would have its turn.
     free_from: Mutex<Instant>,
@@ -136,9 +138,9 @@ impl Servers {
             left -= 1;
             let again = body.as_ref().and_then(Body::try_clone).filter(|_| left > 0);
             let request = Request::from_parts(parts.clone(), body.take().unwrap_or_else(Body::empty));
-            let answer = match timeout(PATIENCE, server.client.send(request)).await {
+            let answer = match timeout(self.patience, server.client.send(request)).await {
                 Ok(answer) => answer,
-                Err(_) => Err(kube::Error::Service(format!("no answer within {PATIENCE:?}").into())),
+                Err(_) => Err(kube::Error::Service(format!("no answer within {:?}", self.patience).into())),
             };
             self.count(server, &parts.method, answer.as_ref().ok().map(Response::status));
             let why = match &answer {

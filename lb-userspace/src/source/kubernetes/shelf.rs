@@ -40,6 +40,8 @@ pub(super) enum Taken<T> {
     Listed(Vec<ObjectName>),
     /// It can't be known how things are now.
     Failing(String),
+    /// It is known how things are.
+    Well,
 }
 
 impl Shelf {
@@ -47,7 +49,9 @@ impl Shelf {
     pub(super) fn take<T>(&mut self, news: News<T>) -> Taken<T> {
         match news {
             News::Listing => {
-                self.listing = Some(Listing::default());
+                // What a list had that was given up is there until one lacks it.
+                let given_up = self.listing.replace(Listing::default());
+                self.names.extend(given_up.into_iter().flat_map(|listing| listing.names));
                 Taken::Nothing
             }
             News::Is(seen) => self.put(*seen),
@@ -63,6 +67,7 @@ impl Shelf {
                 self.is_answered = true;
                 Taken::Failing(why)
             }
+            News::Well => Taken::Well,
             News::Absent => self.end_listing(),
         }
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::follow::{Following, follow};
+use super::follow::{Following, Times, follow};
 use super::picture::{Heard, Picture};
 use super::servers::Cluster;
 use crate::notice::Notices;
@@ -38,8 +38,8 @@ pub struct Options {
     pub node_name: String,
     /// How much time there is between two events at least: changes in between are one event.
     pub min_sync_period: Duration,
-    /// After how long an empty list of Services or EndpointSlices, which is never believed, is asked for again.
-    pub ask_again_after: Duration,
+    /// How long is waited for what.
+    pub times: Times,
     /// Who is told what is wrong with an object.
     pub notices: Notices,
 }
@@ -50,7 +50,7 @@ impl Options {
         Self {
             node_name: node_name.into(),
             min_sync_period: Duration::from_millis(20),
-            ask_again_after: Duration::from_secs(10),
+            times: Times::default(),
             notices: Notices::default(),
         }
     }
@@ -92,7 +92,7 @@ pub async fn watch(cluster: Cluster, options: Options, sender: mpsc::Sender<Sour
 fn followers(cluster: &Cluster, options: &Options) -> (JoinSet<()>, mpsc::Receiver<Heard>) {
     let (sender, receiver) = mpsc::channel(AHEAD);
     let mut tasks = JoinSet::new();
-    let all = Following { labels: None, fields: None, ask_again_after: options.ask_again_after };
+    let all = Following { labels: None, fields: None, times: options.times.clone() };
     let services = Following {
         labels: Some(NOT_ANOTHER_PROXYS),
         fields: Some("spec.clusterIP!=None".to_owned()),

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::World;
+use crate::model::{NodeObject, World};
 use crate::source::kubernetes::object::Seen;
 
 fn service(value: &Value) -> Heard {
@@ -69,7 +69,19 @@ fn while_a_list_is_under_way_and_when_it_is_given_up_nothing_is_gone() {
     assert_eq!((names(&world), event.problems.len()), (vec!["a", "b", "c"], 1));
     list(&mut picture, &["b", "d"]);
     let event = take(&mut picture, &mut world).unwrap();
-    assert_eq!((names(&world), event.problems), (vec!["b", "d"], vec![]));
+    assert_eq!((names(&world), event.problems.len()), (vec!["b", "d"], 1), "it may fail again at once");
+    picture.hear(Heard::Service(News::Well));
+    assert_eq!(take(&mut picture, &mut world).unwrap().problems, []);
+}
+
+#[test]
+fn what_only_a_list_had_that_was_given_up_is_gone_when_the_next_one_lacks_it() {
+    let (mut picture, mut world) = told(&["a"]);
+    picture.hear(Heard::Service(News::Listing));
+    picture.hear(service(&named("short-lived")));
+    list(&mut picture, &["a"]);
+    take(&mut picture, &mut world);
+    assert_eq!(names(&world), ["a"]);
 }
 
 #[test]
@@ -100,6 +112,29 @@ fn an_object_that_cannot_be_read_is_there_as_it_was() {
     picture.hear(Heard::Service(News::Listed));
     take(&mut picture, &mut world);
     assert_eq!(world, before);
+}
+
+#[test]
+fn of_very_many_problems_some_are_told_and_the_rest_is_counted() {
+    let (mut picture, mut world) = told(&[]);
+    let number = |number: usize| format!("web-{number:04}");
+    for spec in ["garbage", "rubbish"] {
+        for name in (0..1000).map(number) {
+            picture.hear(service(&json!({"metadata": {"name": name, "namespace": "default"}, "spec": spec})));
+        }
+        picture.hear(Heard::Slice(News::Failing("it is away".to_owned())));
+        let problems = take(&mut picture, &mut world).unwrap().problems;
+        assert_eq!(problems.len(), MOST_PROBLEMS + 2, "{problems:?}");
+        assert_eq!(problems.last().unwrap().message, "900 more objects can't be read");
+        assert!(problems.iter().any(|problem| problem.message.contains("it is away")));
+    }
+    (0..990).map(number).for_each(|name| picture.hear(service(&named(&name))));
+    let problems = take(&mut picture, &mut world).unwrap().problems;
+    assert_eq!(problems.len(), 2);
+    assert_eq!(problems.last().unwrap().message, "10 more objects can't be read");
+    (990..1000).map(number).for_each(|name| picture.hear(service(&named(&name))));
+    picture.hear(Heard::Slice(News::Well));
+    assert_eq!(take(&mut picture, &mut world).unwrap().problems, []);
 }
 
 #[test]
@@ -171,21 +206,41 @@ fn cfg_dl_the_pod_cidrs_of_the_node_are_told_when_they_change_and_stay_when_it_i
 #[test]
 fn every_update_of_endpoints_says_when_it_was_made_until_they_are_gone_eps_15() {
     let (mut picture, mut world) = told(&["a"]);
-    let slice = |time: &str| {
-        let metadata = json!({
-            "name": "a-1", "namespace": "default",
-            "labels": {translate::SERVICE_NAME: "a"}, "annotations": {translate::TRIGGER_TIME: time},
-        });
-        let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": []});
-        Box::new(serde_json::from_value::<Seen<EndpointSlice>>(slice).unwrap())
-    };
     let times = ["2026-01-02T03:04:05.000000006Z", "2026-01-02T03:04:07Z"];
-    for time in [times[0], "yesterday", times[1]] {
-        picture.hear(Heard::Slice(News::Is(slice(time))));
+    for (port, time) in [(1, times[0]), (2, "yesterday"), (3, times[1])] {
+        picture.hear(Heard::Slice(News::Is(slice(port, time))));
     }
     let told = take(&mut picture, &mut world).unwrap().triggers;
     assert_eq!(told.iter().map(ToString::to_string).collect::<Vec<_>>(), times);
-    picture.hear(Heard::Slice(News::Is(slice(times[0]))));
-    picture.hear(Heard::Slice(News::Gone(slice(times[1]))));
+    picture.hear(Heard::Slice(News::Is(slice(4, times[0]))));
+    picture.hear(Heard::Slice(News::Gone(slice(4, times[1]))));
     assert_eq!(take(&mut picture, &mut world).unwrap().triggers, []);
+}
+
+#[test]
+fn a_list_that_says_what_is_known_is_no_news_eps_15() {
+    let (mut picture, mut world) = told(&["a", "b"]);
+    let times = ["2026-01-02T03:04:05Z", "2026-01-02T03:04:07Z"];
+    picture.hear(Heard::Slice(News::Is(slice(80, times[0]))));
+    take(&mut picture, &mut world);
+    for time in times {
+        list(&mut picture, &["a", "b"]);
+        picture.hear(Heard::Slice(News::Listing));
+        picture.hear(Heard::Slice(News::Is(slice(80, time))));
+        picture.hear(Heard::Slice(News::Listed));
+        assert_eq!(take(&mut picture, &mut world), None);
+    }
+    list(&mut picture, &["b"]);
+    assert_eq!(take(&mut picture, &mut world).unwrap().changes.len(), 1);
+}
+
+/// A slice of `a`, and when it was told to change.
+fn slice(port: u16, time: &str) -> Box<Seen<EndpointSlice>> {
+    let metadata = json!({
+        "name": "a-1", "namespace": "default",
+        "labels": {translate::SERVICE_NAME: "a"}, "annotations": {translate::TRIGGER_TIME: time},
+    });
+    let ports = json!([{"port": port}]);
+    let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": ports});
+    Box::new(serde_json::from_value(slice).unwrap())
 }
