@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aya::Ebpf;
 use aya::programs::{Program, ProgramError, SchedClassifier, TcAttachType, TcError};
 
+use super::migrate::{self, Late};
 use super::place::entries;
 use super::{DatapathError, Pins};
 use crate::node::devices::{Device, Role};
@@ -72,6 +73,8 @@ pub struct DeviceHooks {
     records: Records,
     known: BTreeMap<u32, DeviceStatus>,
     use_tcx: bool,
+    /// What programs of before write to until ours are in their places.
+    late: Option<Late>,
 }
 
 impl std::fmt::Debug for DeviceHooks {
@@ -82,12 +85,17 @@ impl std::fmt::Debug for DeviceHooks {
 
 impl DeviceHooks {
     /// With the programs of `ebpf`, which are loaded already; what an earlier run attached is known by its
-    /// records.
-    /// The records are among `maps`, which may still be in a directory of their own.
-    pub(super) fn new(ebpf: Ebpf, maps: &Pins, pins: &Pins, no_tcx: bool) -> Result<Self, DatapathError> {
+    /// records. The records are among `maps`, which may still be in a directory of their own.
+    pub(super) fn new(
+        ebpf: Ebpf,
+        maps: &Pins,
+        pins: &Pins,
+        no_tcx: bool,
+        late: Option<Late>,
+    ) -> Result<Self, DatapathError> {
         let records = Records::ensure(maps)?;
         let known = records.all()?.into_iter().map(|status| (status.index, status)).collect();
-        Ok(Self { ebpf, pins: pins.clone(), records, known, use_tcx: !no_tcx && tcx::is_supported() })
+        Ok(Self { ebpf, pins: pins.clone(), records, known, use_tcx: !no_tcx && tcx::is_supported(), late })
     }
 
     /// Attaches to the devices that have a role, takes off those that have none or are gone, and returns what
@@ -115,6 +123,13 @@ impl DeviceHooks {
                 self.known.insert(device.index, status.clone());
                 changed.push(status);
             }
+        }
+        if let Some(late) = &self.late {
+            let brought = migrate::end_late(&self.pins, late)?;
+            if brought > 0 {
+                tracing::info!(brought, "entries that programs of before had made while this one began");
+            }
+            self.late = None;
         }
         Ok(changed)
     }
