@@ -9,6 +9,7 @@ mod logging;
 mod node;
 mod packets;
 mod pods;
+mod resting;
 mod retry;
 mod run;
 mod serve;

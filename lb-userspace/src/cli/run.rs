@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::collect::Collecting;
 use super::config::ConfigFile;
@@ -17,6 +17,7 @@ use super::logging::Logging;
 use super::node::NodeOptions;
 use super::packets::{Devices, PacketPath};
 use super::pods::PodNetworks;
+use super::resting::Resting;
 use super::retry::Retry;
 use super::serve::ServeOptions;
 use super::source::SourceArgs;
@@ -92,8 +93,6 @@ pub(super) struct Args {
     logging: Logging,
 }
 
-/// With nothing to do for this long, the engine frees what was given up.
-const IDLE: Duration = Duration::from_millis(200);
 /// How often it is looked whether pins and the cgroup are still there.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -226,13 +225,20 @@ async fn turn(
     let mut problems = BTreeSet::new();
     let mut settling = JoinSet::new();
     let mut retry = Retry::default();
+    let mut resting = Resting::default();
     loop {
+        let settle_at = resting.look(engine.wants_settling(), Instant::now());
         let event = tokio::select! {
             biased;
             _ = &mut stop => break,
             ended = &mut source => {
                 ended.context("the source broke off")??;
                 break;
+            }
+            Some(_) = settling.join_next() => Event::Settled,
+            () = sleep_until(settle_at.unwrap_or(next_look)), if settle_at.is_some() => {
+                settling.spawn_blocking(engine.begin_settling());
+                continue;
             }
             Some(links) = links.recv() => {
                 retry.tell(&engine.put_node(devices.follow(links)));
@@ -263,12 +269,7 @@ async fn turn(
                 let _told = asked.send(engine.snapshot());
                 continue;
             }
-            Some(_) = settling.join_next() => Event::Settled,
             () = sleep_until(retry.at()), if engine.is_behind() => Event::Retry,
-            () = sleep(IDLE), if engine.wants_settling() => {
-                settling.spawn_blocking(engine.begin_settling());
-                continue;
-            }
         };
         if let Event::Source(event) = &event {
             tell_problems(&mut problems, &event.problems);
