@@ -4,7 +4,7 @@ use std::fs;
 
 use lb_tests::{Options, Shunt, check, shunt_program, tcp};
 
-use crate::scene::{Scene, WEB};
+use crate::scene::{Scene, WEB, until};
 
 #[test]
 fn services_are_served_while_the_instance_is_away_and_when_it_is_back() {
@@ -74,4 +74,22 @@ fn who_is_refused_has_not_touched_what_the_first_was_about_to_make() {
     first.wait_until_complete().unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(scene.listed(""), ["v1"]);
     check::dial(&scene.client, &tcp(WEB));
+}
+
+#[test]
+fn a_link_that_had_not_its_place_yet_when_the_instance_was_killed_gets_it() {
+    let mut scene = Scene::serving();
+    scene.end(Shunt::kill);
+    let links = scene.pins().join("v1/links");
+    let names = scene.listed("v1/links");
+    assert!(names.len() > 10 && names.iter().any(|name| name.starts_with("tc-")), "{names:?}");
+    let programs = |scene: &Scene| scene.node.programs_on("eth0").unwrap_or_else(|error| panic!("{error:#}"));
+    let before = programs(&scene);
+    for name in &names {
+        fs::rename(links.join(name), links.join(format!("{name}-new"))).expect("the other name");
+    }
+    scene.resume(&[]);
+    until("every link has its place", || scene.listed("v1/links") == names);
+    assert_eq!(programs(&scene), before, "each once");
+    check::answers(&scene.client, &tcp(WEB).then(scene.node_port()).times(5));
 }
