@@ -13,6 +13,7 @@ use crate::control;
 use crate::datapath::{self, Pins};
 use crate::node::sysctls::record::{self, Back, Changed};
 use crate::show::Format;
+use crate::source::manifest;
 use crate::text;
 
 /// Take everything of an instance out: programs, maps, the state file, and settings of the kernel.
@@ -87,8 +88,14 @@ impl Done {
         let devices = datapath::recorded_devices(pins)?;
         self.filters = datapath::remove_filters(&devices).context("cannot take filters off devices")?;
         self.put_settings_back(pins.directory())?;
-        if let Some(file) = state_file(pins, args)?.filter(|_| !args.keep_state) {
-            self.remove(&file)?;
+        if let Some(file) = state_file(pins, args)? {
+            let [draft, lock] = manifest::state_file_leftovers(&file);
+            let _held = if lock.exists() { manifest::hold_state_file(&file)? } else { None };
+            if !args.keep_state {
+                self.remove(&file)?;
+            }
+            self.remove(&draft)?;
+            self.remove(&lock)?;
         }
         // Last: it is by the pins that all this is known.
         pins.remove(|pin| self.pins.push(pin.to_owned()))?;
@@ -104,7 +111,7 @@ impl Done {
             let state = record::put_back(Path::new("/"), &file, changed);
             self.settings.push(Setting { file, changed, state });
         }
-        self.remove(&path)
+        record::files(pin_dir).iter().try_for_each(|file| self.remove(file))
     }
 
     /// Removes a file that may not be there.

@@ -116,6 +116,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCode> {
     let node_name = node::name(args.node_name.as_deref());
     let mut source = args.source.source(&node_name, &args.allocation).await?;
+    let pins = Pins::in_directory(&args.pins.pin_dir);
+    // Of an instance that has these pins, too, more can be told.
+    let _held = source.hold().map_err(|error| pins.refusal().map_or(error.into(), anyhow::Error::from))?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
     let options = datapath::Options {
         cgroup,
@@ -166,7 +169,6 @@ async fn serve(args: Args, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCo
     if args.node_ips.is_empty() {
         node::addresses::watch(node_sender.clone()).await?;
     }
-    let pins = Pins::in_directory(&options.pin_dir);
     let publisher = args.serve.start(&pins, source.knows_service_cidrs(), owners.clone(), fates)?;
     let control = listen(&args.pins.pin_dir);
     let (events, source) = source.start();

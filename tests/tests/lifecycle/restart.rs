@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use lb_tests::{Options, Shunt, check, shunt_program, tcp};
+use lb_tests::{Inside, Options, Shunt, check, shunt_program, tcp};
 
 use crate::scene::{Scene, WEB, until};
 
@@ -92,4 +92,17 @@ fn a_link_that_had_not_its_place_yet_when_the_instance_was_killed_gets_it() {
     until("every link has its place", || scene.listed("v1/links") == names);
     assert_eq!(programs(&scene), before, "each once");
     check::answers(&scene.client, &tcp(WEB).then(scene.node_port()).times(5));
+}
+
+#[test]
+fn two_instances_can_not_give_numbers_by_one_state_file() {
+    let scene = Scene::serving();
+    let [pins, manifests, state_file] =
+        [scene.file("other-pins"), scene.node.manifests().to_owned(), scene.node.state_file()];
+    let program = shunt_program().expect("it").display().to_string();
+    let [pins, manifests, state_file] = [pins, manifests, state_file].map(|path| path.display().to_string());
+    let arguments = ["run", "--pin-dir", &pins, "--manifests", &manifests, "--state-file", &state_file];
+    let said = format!("{:#}", scene.node.place().run(&program, &arguments).expect_err("refused"));
+    assert!(said.contains("is another instance's, which runs: name another by --state-file"), "{said}");
+    check::dial(&scene.client, &tcp(WEB));
 }

@@ -17,6 +17,16 @@ pub fn path(pin_dir: &Path) -> PathBuf {
     crate::control::socket_path(pin_dir).with_extension("sysctls.json")
 }
 
+/// The same, and what an instance that was killed may have left of its next version.
+pub fn files(pin_dir: &Path) -> [PathBuf; 2] {
+    let path = path(pin_dir);
+    [draft(&path), path]
+}
+
+fn draft(path: &Path) -> PathBuf {
+    path.with_extension("draft")
+}
+
 /// A setting that was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
@@ -47,10 +57,10 @@ pub fn remember(path: &Path, outcomes: &[Outcome]) -> io::Result<()> {
     }
     let folder = path.parent().unwrap_or(Path::new("/"));
     private::directory(folder)?;
-    let draft = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&draft, &known)?;
-    draft.persist(path)?;
-    Ok(())
+    // Who holds the pins is the only one to write it.
+    let draft = draft(path);
+    fs::write(&draft, serde_json::to_vec_pretty(&known)?)?;
+    fs::rename(&draft, path)
 }
 
 /// What was changed of each setting, by its file below /; nothing where nothing was changed.
