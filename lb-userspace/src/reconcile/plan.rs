@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use lb_common::{Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Proto, Service, ServiceId};
 
 use super::build::{flags, label, members, ranges, write_build};
+use super::phases::Phases;
 use super::state::{Group, State, run};
 use super::{GoneBackend, Op};
 use crate::compile::claims::{Claim, winner};
@@ -27,51 +28,6 @@ use crate::tables::{BackendKey, ServiceKey, ServiceTable};
 pub(super) struct Planned {
     pub(super) ops: Vec<Op>,
     pub(super) refused: Vec<(ServiceTable, &'static str)>,
-}
-
-/// The phases of a plan that it is filled by.
-#[derive(Default)]
-struct Phases {
-    build: Vec<Op>,
-    leave: BTreeMap<ServiceId, Leave>,
-    switch: Switch,
-}
-
-/// A Service port that goes.
-#[derive(Default)]
-struct Leave {
-    switch: Switch,
-    marks: Vec<Op>,
-}
-
-/// Frontends that change.
-#[derive(Default)]
-struct Switch {
-    put: Vec<Op>,
-    remove: Vec<Op>,
-}
-
-impl Phases {
-    /// All of it, in order.
-    fn into_ops(self) -> impl Iterator<Item = Op> {
-        let mut leave = Vec::from_iter(self.leave);
-        // Those that a run before took the last frontend from first.
-        leave.sort_by_key(|(_, leave)| !leave.switch.is_empty());
-        let leave = leave.into_iter().flat_map(|(id, Leave { switch, marks })| {
-            switch.into_ops().chain(marks).chain([Op::RemoveLabel(id)])
-        });
-        self.build.into_iter().chain(leave).chain(self.switch.into_ops())
-    }
-}
-
-impl Switch {
-    fn is_empty(&self) -> bool {
-        self.put.is_empty() && self.remove.is_empty()
-    }
-
-    fn into_ops(self) -> impl Iterator<Item = Op> {
-        self.put.into_iter().chain(self.remove)
-    }
 }
 
 impl State {

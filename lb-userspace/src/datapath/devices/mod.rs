@@ -105,6 +105,10 @@ impl DeviceHooks {
     ///
     /// Where a record can't be written. A device that can't be attached to is none: its status says why.
     pub fn apply(&mut self, devices: &[Device]) -> Result<Vec<DeviceStatus>, DatapathError> {
+        if let Some(late) = &self.late {
+            // What is brought before ours are there they don't miss.
+            late.bring()?;
+        }
         let present: BTreeSet<u32> = devices.iter().map(|device| device.index).collect();
         // An instance that was killed may have pinned a link that it had not recorded yet.
         let seen: BTreeSet<u32> = self.known.keys().copied().chain(tcx::pinned(&self.pins)?).collect();

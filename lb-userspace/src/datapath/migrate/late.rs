@@ -53,7 +53,7 @@ impl Late {
     }
 
     /// Brings the entries that are not there yet, and returns how many there were.
-    pub(super) fn bring(&self) -> Result<usize, DatapathError> {
+    pub(in crate::datapath) fn bring(&self) -> Result<usize, DatapathError> {
         let mut brought = 0;
         self.each(|table| {
             brought += table.pair.copy_missing()?;
