@@ -90,7 +90,9 @@ pub enum ControlError {
 
 /// The socket of the instance that has its pins in `pin_dir`.
 pub fn socket_path(pin_dir: &Path) -> PathBuf {
-    let name = pin_dir.to_string_lossy().trim_matches('/').replace('/', "-");
+    // What stands for a slash stands for nothing else.
+    let name = pin_dir.to_string_lossy().replace('%', "%25").replace('-', "%2D");
+    let name = name.trim_matches('/').replace('/', "-");
     Path::new("/run/shunt").join(format!("{name}.sock"))
 }
 
@@ -208,6 +210,8 @@ mod tests {
         let path = |pins: &str| socket_path(Path::new(pins));
         assert_eq!(path("/sys/fs/bpf/shunt"), Path::new("/run/shunt/sys-fs-bpf-shunt.sock"));
         assert_ne!(path("/sys/fs/bpf/other"), path("/sys/fs/bpf/shunt"));
+        let alike = ["/a/b", "/a-b", "/a%2Db", "/a-/b", "/a/-b", "/a%b"].map(path);
+        assert_eq!(alike.iter().collect::<std::collections::BTreeSet<_>>().len(), alike.len(), "{alike:?}");
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 //!
 //! Nothing is taken out of the kernel before the first complete picture of the world (SYN-01).
 
+mod room;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use crate::model::{Affected, Change, DetectLocal, Family, NodeFacts, ObjectName,
 use crate::reconcile::{Barrier, Contest, GoneBackend, NodePath, Outcome, Reconciler, Refusal, Store};
 use crate::source::SourceEvent;
 use crate::tables::{ServiceKey, ServiceTable, Unserved};
+use room::Room;
 
 /// Everything that wakes the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +65,8 @@ pub struct Engine<S> {
     too_large: BTreeMap<ObjectName, Refusal>,
     /// Services with a port that a policy leaves without endpoints here.
     unserved: BTreeMap<ObjectName, Unserved>,
+    /// What all others come to.
+    room: Room,
     synced: bool,
     /// A barrier is being waited for.
     settling: bool,
@@ -79,6 +84,7 @@ impl<S: Store> Engine<S> {
             node,
             interfaces: None,
             service_cidrs: vec![],
+            room: Room::new(reconciler.store().capacity()),
             reconciler,
             too_large: BTreeMap::new(),
             unserved: BTreeMap::new(),
@@ -229,15 +235,23 @@ impl<S: Store> Engine<S> {
 
     fn put_services(&mut self, mut names: BTreeSet<ObjectName>) -> (usize, Outcome) {
         let count = names.len();
-        let tables = names.iter().flat_map(|name| self.compile(name)).collect();
+        let mut tables: Vec<ServiceTable> = names.iter().flat_map(|name| self.compile(name)).collect();
+        while let Some(name) = self.room.next() {
+            tables.extend(self.compile(&name));
+            names.insert(name);
+        }
         names.retain(|name| !self.too_large.contains_key(name));
         (count, self.reconciler.replace_several(&names, tables))
     }
 
     fn put_everything(&mut self) -> (usize, Outcome) {
-        let names: Vec<ObjectName> = self.world.services().map(|service| service.name.clone()).collect();
+        let names = self.world.services().map(|service| service.name.clone());
+        // Those that are compiled already have their room before others.
+        let (known, new): (Vec<ObjectName>, Vec<ObjectName>) = names.partition(|name| self.room.has(name));
+        let names = [known, new].concat();
         self.too_large.clear();
         self.unserved.clear();
+        self.room = Room::new(self.reconciler.store().capacity());
         let tables = names.iter().flat_map(|name| self.compile(name)).collect();
         let stays = |name: &ObjectName| self.too_large.contains_key(name);
         (names.len(), self.reconciler.replace_all_but(tables, stays))
@@ -246,17 +260,18 @@ impl<S: Store> Engine<S> {
     /// The tables of a Service; none of one that is gone, or too large.
     fn compile(&mut self, name: &ObjectName) -> Vec<ServiceTable> {
         self.too_large.remove(name);
-        let Some(service) = self.world.service(name) else {
-            self.unserved.remove(name);
-            return Vec::new();
-        };
+        self.room.leave(name);
+        self.unserved.remove(name);
+        let Some(service) = self.world.service(name) else { return Vec::new() };
         let slices = self.world.slices_of(name);
-        let Some(why) = size::excess(service, &slices) else {
+        let room = match size::excess(service, &slices) {
+            Some(why) => Err(why),
+            None => self.room.enter(name, size::weight(service, &slices)),
+        };
+        let Err(why) = room else {
             let tables = compile(service, &slices, &self.node);
             let unserved = tables.iter().map(ServiceTable::unserved).fold(Unserved::default(), Unserved::and);
-            if unserved == Unserved::default() {
-                self.unserved.remove(name);
-            } else {
+            if unserved != Unserved::default() {
                 self.unserved.insert(name.clone(), unserved);
             }
             return tables;

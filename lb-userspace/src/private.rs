@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -33,7 +33,8 @@ pub(crate) fn directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes a file of JSON in such a directory, which is made where it is not there: all of it, or nothing.
+/// Writes a file of JSON in such a directory, which is made where it is not there: all of it, or nothing. Nobody else
+/// writes it meanwhile.
 ///
 /// # Errors
 ///
@@ -41,10 +42,14 @@ pub(crate) fn directory(path: &Path) -> io::Result<()> {
 pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     directory(folder)?;
-    let draft = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer_pretty(&draft, value)?;
-    draft.persist(path)?;
-    Ok(())
+    let draft = draft(path);
+    fs::write(&draft, serde_json::to_vec_pretty(value)?)?;
+    fs::rename(&draft, path)
+}
+
+/// What such a file is called before it is whole: all that a writer that was killed may leave.
+pub(crate) fn draft(path: &Path) -> PathBuf {
+    path.with_extension("draft")
 }
 
 #[cfg(test)]

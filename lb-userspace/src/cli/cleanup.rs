@@ -12,8 +12,9 @@ use super::{DEFAULT_PIN_DIR, DEFAULT_STATE_FILE, PinDir};
 use crate::control;
 use crate::datapath::{self, Pins};
 use crate::node::sysctls::record::{self, Back, Changed};
-use crate::node::sysctls::report_path;
+use crate::node::sysctls::report_files;
 use crate::show::Format;
+use crate::source::manifest;
 use crate::text;
 
 /// Take everything of an instance out: programs, maps, the state file, and settings of the kernel.
@@ -88,8 +89,14 @@ impl Done {
         let devices = datapath::recorded_devices(pins)?;
         self.filters = datapath::remove_filters(&devices).context("cannot take filters off devices")?;
         self.put_settings_back(pins.directory())?;
-        if let Some(file) = state_file(pins, args)?.filter(|_| !args.keep_state) {
-            self.remove(&file)?;
+        if let Some(file) = state_file(pins, args)? {
+            let [draft, lock] = manifest::state_file_leftovers(&file);
+            let _held = if lock.exists() { manifest::hold_state_file(&file)? } else { None };
+            if !args.keep_state {
+                self.remove(&file)?;
+            }
+            self.remove(&draft)?;
+            self.remove(&lock)?;
         }
         // Last: it is by the pins that all this is known.
         pins.remove(|pin| self.pins.push(pin.to_owned()))?;
@@ -105,8 +112,9 @@ impl Done {
             let state = record::put_back(Path::new("/"), &file, changed);
             self.settings.push(Setting { file, changed, state });
         }
-        self.remove(&report_path(pin_dir))?;
-        self.remove(&path)
+        let mut files = record::files(pin_dir).to_vec();
+        files.extend(report_files(pin_dir));
+        files.iter().try_for_each(|file| self.remove(file))
     }
 
     /// Removes a file that may not be there.

@@ -10,6 +10,7 @@ mod node;
 mod packets;
 mod panic;
 mod pods;
+mod resting;
 mod retry;
 mod run;
 mod serve;

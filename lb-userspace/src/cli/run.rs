@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::collect::Collecting;
 use super::config::{ConfigFile, Started};
@@ -17,6 +17,7 @@ use super::logging::Logging;
 use super::node::{NodeOptions, NodeSettings};
 use super::packets::{Devices, PacketPath};
 use super::pods::PodNetworks;
+use super::resting::Resting;
 use super::retry::Retry;
 use super::serve::ServeOptions;
 use super::source::SourceArgs;
@@ -101,8 +102,6 @@ pub(super) struct Args {
     logging: Logging,
 }
 
-/// With nothing to do for this long, the engine frees what was given up.
-const IDLE: Duration = Duration::from_millis(200);
 /// How often it is looked whether pins and the cgroup are still there, and settings that were not.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -138,6 +137,9 @@ pub(super) fn run(args: Args, started: Started) -> anyhow::Result<ExitCode> {
 async fn serve(args: Args, started: Started, stop: oneshot::Receiver<()>) -> anyhow::Result<ExitCode> {
     let node_name = node::name(args.node_name.as_deref());
     let mut source = args.source.source(&node_name, &args.allocation).await?;
+    let pins = Pins::in_directory(&args.pins.pin_dir);
+    // Of an instance that has these pins, too, more can be told.
+    let _held = source.hold().map_err(|error| pins.refusal().map_or(error.into(), anyhow::Error::from))?;
     let cgroup = args.cgroup.clone().map_or_else(datapath::cgroup2_root, Ok)?;
     let options = datapath::Options {
         cgroup,
@@ -190,7 +192,6 @@ async fn serve(args: Args, started: Started, stop: oneshot::Receiver<()>) -> any
     if args.node_ips.is_empty() {
         node::addresses::watch(node_sender.clone()).await?;
     }
-    let pins = Pins::in_directory(&options.pin_dir);
     let (refuse, mut refused) = mpsc::channel(2);
     let pages = Pages::new(&started.effective(), started.flags());
     let requests = source.requests();
@@ -262,13 +263,20 @@ async fn turn(
     let mut problems = BTreeSet::new();
     let mut settling = JoinSet::new();
     let mut retry = Retry::default();
+    let mut resting = Resting::default();
     loop {
+        let settle_at = resting.look(engine.wants_settling(), Instant::now());
         let event = tokio::select! {
             biased;
             _ = &mut stop => break,
             ended = &mut source => {
                 ended.context("the source broke off")??;
                 break;
+            }
+            Some(_) = settling.join_next() => Event::Settled,
+            () = sleep_until(settle_at.unwrap_or(next_look)), if settle_at.is_some() => {
+                settling.spawn_blocking(engine.begin_settling());
+                continue;
             }
             Some(links) = links.recv() => {
                 retry.tell(&engine.put_node(devices.follow(links)));
@@ -300,12 +308,7 @@ async fn turn(
                 let _told = asked.send(engine.snapshot());
                 continue;
             }
-            Some(_) = settling.join_next() => Event::Settled,
             () = sleep_until(retry.at()), if engine.is_behind() => Event::Retry,
-            () = sleep(IDLE), if engine.wants_settling() => {
-                settling.spawn_blocking(engine.begin_settling());
-                continue;
-            }
         };
         if let Event::Source(event) = &event {
             tell_problems(&mut problems, &event.problems);

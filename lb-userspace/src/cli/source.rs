@@ -1,5 +1,6 @@
 //! Where `shunt run` learns of Services.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -11,7 +12,7 @@ use super::Allocation;
 use super::span::Span;
 use crate::notice::{Fates, Notices};
 use crate::source::kubernetes::{self, Access, Cluster};
-use crate::source::manifest::{self, Config};
+use crate::source::manifest::{self, Config, StateFileError};
 use crate::source::{Requests, SourceEvent};
 
 /// A directory of manifests, or a cluster.
@@ -114,6 +115,11 @@ impl Source {
             Self::Manifests(_, _, state_file) => Some(state_file),
             Self::Cluster(..) => None,
         }
+    }
+
+    /// Keeps other instances from giving numbers by the same file, for as long as what it returns lives.
+    pub(super) fn hold(&self) -> Result<Option<File>, StateFileError> {
+        self.state_file().map_or(Ok(None), manifest::hold_state_file)
     }
 
     /// What people know it by.

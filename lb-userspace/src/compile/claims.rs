@@ -27,12 +27,18 @@ pub struct Claim {
 impl Claim {
     /// The claim of a table to one of its frontends that has these flags.
     pub fn new(table: &ServiceTable, flags: FrontendFlags) -> Self {
+        let usable = table.backends.values().any(|state| state.in_cluster);
+        Self { created: table.created, ..Self::found(&table.key, flags, usable) }
+    }
+
+    /// The claim of a Service port of which nothing is known but what it has.
+    pub fn found(key: &ServiceKey, flags: FrontendFlags, usable: bool) -> Self {
         Self {
             kind: flags.kind().unwrap_or(FrontendKind::ClusterIp),
             ping_only: flags.has(FrontendFlags::PING_ONLY),
-            usable: table.backends.values().any(|state| state.in_cluster),
-            created: table.created,
-            key: table.key.clone(),
+            usable,
+            created: None,
+            key: key.clone(),
         }
     }
 

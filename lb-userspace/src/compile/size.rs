@@ -1,4 +1,4 @@
-//! How large a Service may become: what it is multiplied out to must not fill the memory of every node.
+//! How large a Service is, and may become: what it is multiplied out to must not fill the memory of every node.
 //!
 //! An API server holds objects of 1.5 MB: a Service of 20,000 ports and a slice that has all of them for 1,000
 //! endpoints are two objects, and 20,000,000 backends.
@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use lb_common::Proto;
 
-use crate::model::{EndpointSlice, Service, ServicePort};
+use crate::model::{EndpointSlice, Family, Service, ServicePort};
 
 /// The most backends of one Service over all of its ports: four times as many as all Services of a node have
 /// places for, unless made larger, and some 100 MB while it is compiled.
@@ -38,6 +38,13 @@ pub fn excess(service: &Service, slices: &[&EndpointSlice]) -> Option<String> {
             "its ports have {backends} endpoints together, more than {MOST_BACKENDS}: make several Services of it"
         )
     })
+}
+
+/// What a Service takes while it is compiled, whether there is room for it in the maps or not: its ports and
+/// their backends, of each family.
+pub fn weight(service: &Service, slices: &[&EndpointSlice]) -> usize {
+    let families = Family::ALL.into_iter().filter(|family| service.cluster_ip(*family).is_some()).count();
+    backends(service, slices).saturating_add(service.ports.len().saturating_mul(families))
 }
 
 /// Those of all ports, one that several slices have counted in each.
@@ -84,6 +91,7 @@ mod tests {
         assert_eq!(excess(&service, &[&slice]), None);
         let tables = compile(&service, &[&slice], &node());
         assert_eq!(tables.iter().map(|table| table.backends.len()).sum::<usize>(), 100_000);
+        assert_eq!(weight(&service, &[&slice]), 100_000 + tables.len());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use aya::programs::links::{FdLink, LinkError};
 use aya::programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, ProgramError, SchedClassifier};
@@ -35,6 +35,7 @@ pub(super) fn attach(
     pins: &Pins,
 ) -> Result<(), DatapathError> {
     let pin = pins.link(name);
+    finish_pin(&pin)?;
     if pin.exists() {
         match take_over(&pin, attach_type, program, cgroup) {
             Ok(()) => return Ok(()),
@@ -45,20 +46,36 @@ pub(super) fn attach(
     }
     let link = attach_anew(program, cgroup)
         .map_err(|source| DatapathError::Program { program: name.to_owned(), source })?;
-    // The new program is attached by now: the old one may go.
-    if pin.exists() {
-        fs::remove_file(&pin).map_err(|source| DatapathError::Pin {
-            what: "remove",
-            path: pin.clone(),
-            source,
-        })?;
-    }
-    link.pin(&pin).map_err(|error| DatapathError::Pin {
+    pin_in_place(link, &pin)
+}
+
+/// Pins a link in the place of another one, which goes: at any moment one of them is pinned.
+pub(super) fn pin_in_place(link: FdLink, pin: &Path) -> Result<(), DatapathError> {
+    let fresh = fresh(pin);
+    link.pin(&fresh).map_err(|error| DatapathError::Pin {
         what: "make",
-        path: pin.clone(),
+        path: fresh.clone(),
         source: std::io::Error::other(error),
     })?;
-    Ok(())
+    finish_pin(pin)
+}
+
+/// Puts the link that an instance had pinned before it was killed in its place.
+pub(super) fn finish_pin(pin: &Path) -> Result<(), DatapathError> {
+    let fresh = fresh(pin);
+    match fs::rename(&fresh, pin) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(DatapathError::Pin { what: "rename", path: fresh, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What the pin of a link is called before it has its place.
+pub(super) fn fresh(pin: &Path) -> PathBuf {
+    let mut name = pin.file_name().unwrap_or_default().to_owned();
+    name.push("-new");
+    pin.with_file_name(name)
 }
 
 /// Puts the program behind the pinned link.

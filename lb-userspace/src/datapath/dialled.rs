@@ -1,16 +1,18 @@
-//! What a socket remembers of its dial, for those who hold a descriptor of it.
+//! What a socket remembers of its dial, for those who hold a descriptor of it, and whether that still serves.
 
 use std::os::fd::AsRawFd;
 
 use aya::maps::{MapData, MapError, SkStorage};
-use lb_common::Dialled;
+use lb_common::{Backend, BackendId, Dialled};
 
-use super::store::{map_error, open};
+use super::array::MappedArray;
+use super::store::{map_error, open, open_array};
 use super::{DatapathError, Pins};
 
-/// `SOCKET_DIALLED`: read by descriptor of the socket, in whatever network namespace that is.
+/// `SOCKET_DIALLED`, read by descriptor of the socket, in whatever network namespace that is; and `BACKENDS`.
 pub struct DialledSockets {
     map: SkStorage<MapData, Dialled>,
+    backends: MappedArray<Backend>,
 }
 
 impl std::fmt::Debug for DialledSockets {
@@ -20,13 +22,18 @@ impl std::fmt::Debug for DialledSockets {
 }
 
 impl DialledSockets {
-    /// Opens the pinned map.
+    /// Opens the pinned maps.
     ///
     /// # Errors
     ///
     /// Where it can't be opened.
     pub fn open(pins: &Pins) -> Result<Self, DatapathError> {
-        Ok(Self { map: open(pins, "SOCKET_DIALLED")? })
+        Ok(Self { map: open(pins, "SOCKET_DIALLED")?, backends: open_array(pins, "BACKENDS")? })
+    }
+
+    /// Whose an id is now; `None` for one that there is not.
+    pub fn backend(&self, id: BackendId) -> Option<Backend> {
+        self.backends.get(id.number())
     }
 
     /// What the programs remembered in a socket; `None` where it never dialled a Service.

@@ -11,7 +11,7 @@ use lb_common::ServiceLabel;
 
 use super::attach::{self, HOOKS};
 use super::layout::{Layout, Record, layout};
-use super::migrate::{self, Migration, Start};
+use super::migrate::{self, Late, Migration, Start};
 use super::store::{LABELS, LABELS_SHAPE};
 use super::{
     DatapathError, DeviceHooks, DeviceStatus, Keeper, KernelStore, MapSize, Pins, devices, place, sys,
@@ -109,13 +109,13 @@ pub fn load(options: &Options) -> Result<Datapath, DatapathError> {
     let pins = Pins::in_directory(&options.pin_dir);
     let lock = pins.prepare(place::PATIENCE)?;
     let loaded = Loaded::make(&pins, options).inspect_err(|_| migrate::abandon(&pins))?;
-    let Loaded { mut ebpf, maps, adopted_maps, migration } = loaded;
+    let Loaded { mut ebpf, maps, adopted_maps, late, migration } = loaded;
     let store = KernelStore::open(&maps)?;
     if migration.is_none() {
         attach_sockets(&mut ebpf, &cgroup, &pins)?;
         migrate::remove_others(&pins)?;
     }
-    let devices = DeviceHooks::new(ebpf, &maps, &pins, options.no_tcx)?;
+    let devices = DeviceHooks::new(ebpf, &maps, &pins, options.no_tcx, late)?;
     let keeper = Keeper::new(&pins, &options.cgroup, &cgroup, lock)
         .map_err(|source| DatapathError::Cgroup { path: options.cgroup.clone(), source })?;
     let pending = migration.map(|migration| Pending { cgroup, pins, migration });
@@ -128,6 +128,8 @@ struct Loaded {
     /// Where the maps are pinned.
     maps: Pins,
     adopted_maps: usize,
+    /// What programs of before may write to still.
+    late: Option<Late>,
     migration: Option<Box<Migration>>,
 }
 
@@ -135,19 +137,19 @@ impl Loaded {
     fn make(pins: &Pins, options: &Options) -> Result<Self, DatapathError> {
         let layout = layout(&options.sizes)?;
         let start = migrate::begin(pins, &layout, options.discard_state)?;
-        if let Start::Adopted(adopted_maps) = start {
+        if let Start::Adopted(adopted_maps, late) = start {
             let ebpf = load_object(pins, &layout, options)?;
-            return Ok(Self { ebpf, maps: pins.clone(), adopted_maps, migration: None });
+            return Ok(Self { ebpf, maps: pins.clone(), adopted_maps, late: Some(late), migration: None });
         }
         let maps = migrate::building(pins);
         let ebpf = load_object(&maps, &layout, options)?;
         if let Start::Over(mut migration) = start {
             migration.copy()?;
             tracing::info!("{}", migration.summary());
-            return Ok(Self { ebpf, maps, adopted_maps: 0, migration: Some(migration) });
+            return Ok(Self { ebpf, maps, adopted_maps: 0, late: None, migration: Some(migration) });
         }
         migrate::commit_fresh(pins)?;
-        Ok(Self { ebpf, maps: pins.clone(), adopted_maps: 0, migration: None })
+        Ok(Self { ebpf, maps: pins.clone(), adopted_maps: 0, late: None, migration: None })
     }
 }
 

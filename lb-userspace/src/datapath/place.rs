@@ -126,6 +126,12 @@ impl Pins {
         }
     }
 
+    /// What an instance that wanted these pins would be told now, where another is known to hold them.
+    pub fn refusal(&self) -> Option<DatapathError> {
+        let holder = Holder::of(&self.directory)?;
+        Some(DatapathError::Locked { path: self.directory.clone(), holder: Some(Box::new(holder)) })
+    }
+
     fn lock(&self, directory: &File, patience: Duration) -> Result<File, DatapathError> {
         let failed = |source| DatapathError::BpfFs { path: self.directory.clone(), source };
         let deadline = Instant::now() + patience;

@@ -97,3 +97,39 @@ fn a_service_that_grows_too_large_stays_as_it_was_is_told_and_grows_back() {
     assert_eq!((report.refusals, engine.is_behind()), (vec![], false));
     assert_eq!(engine.snapshot().services[0].ports.len(), 2);
 }
+
+#[test]
+fn services_that_are_too_much_together_are_told_and_the_rest_is_served_until_there_is_room() {
+    let node = NodeFacts { detect_local: DetectLocal::ClusterCidr, ..node() };
+    let memory = Memory::new(16, 64, 256);
+    let mut engine = Engine::new(node, Reconciler::adopt(memory).expect("an empty store"));
+    let of_size = |name: &str, endpoints: u16| {
+        let (mut service, mut slice) = (service(), slice(vec![]));
+        service.name = ObjectName::new("default", name);
+        service.cluster_ips = vec![format!("10.96.0.{}", name.len()).parse().expect("an address")];
+        slice.service = name.into();
+        slice.name = ObjectName::new("default", format!("{name}-1"));
+        let address = |number: u16| format!("10.9.{}.{}", number / 250, number % 250 + 1);
+        slice.endpoints = (0..endpoints).map(|number| remote(&address(number))).collect();
+        vec![Change::Service(Box::new(service)), Change::Slice(Box::new(slice))]
+    };
+    let event = |first, changes| Event::Source(SourceEvent { first, changes, ..SourceEvent::default() });
+    let ways_in = |engine: &Engine<Memory>| {
+        let frontends = engine.reconciler.store().observe().expect("maps").frontends;
+        let addresses = frontends.keys().map(|key| key.addr().to_string());
+        addresses.filter(|address| address.starts_with("10.96.")).collect::<Vec<_>>()
+    };
+    // 320 is four times what the maps have places for.
+    engine.handle(event(true, [of_size("a", 260), of_size("ccc", 1)].concat())).expect("a report");
+    let report = engine.handle(event(false, of_size("bb", 62))).expect("a report");
+    let messages: Vec<&str> = report.refusals.iter().map(|refusal| refusal.message.as_str()).collect();
+    let [full, too_much] = messages[..] else { panic!("two: {messages:?}") };
+    assert!(full.starts_with("map BACKENDS is full"), "{full}");
+    assert!(too_much.contains("/bb stays as it was: it has 63 ports and endpoints"), "{too_much}");
+    assert!(ways_in(&engine).iter().all(|address| address == "10.96.0.3"), "{:?}", ways_in(&engine));
+    let addresses = Event::Addresses(vec!["172.16.0.5".parse().expect("an address")]);
+    assert_eq!(engine.handle(addresses).expect("a report").refusals.len(), 2, "all is compiled anew");
+    let report = engine.handle(event(false, of_size("a", 0))).expect("a report");
+    assert_eq!((report.refusals, engine.is_behind()), (vec![], false));
+    assert!(ways_in(&engine).contains(&"10.96.0.2".to_owned()), "{:?}", ways_in(&engine));
+}

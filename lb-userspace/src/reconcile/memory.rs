@@ -38,6 +38,10 @@ pub(crate) struct Memory {
     pub(crate) filter: BTreeSet<FilterBit>,
     pub(super) ranges: BTreeSet<Range>,
     pub(super) node: Option<NodeConfig>,
+    /// Which backends, by id and generation, a list ever had.
+    listed: BTreeSet<(BackendId, u32)>,
+    /// Services of which all frontends have gone, and whether another was put before its backends were marked.
+    left: BTreeMap<ServiceId, bool>,
     /// Words that programs may still hold, and what they must find by them.
     held: Arc<Mutex<Vec<(List, Found)>>>,
 }
@@ -60,6 +64,8 @@ impl Memory {
             filter: BTreeSet::new(),
             ranges: BTreeSet::new(),
             node: None,
+            listed: BTreeSet::new(),
+            left: BTreeMap::new(),
             held: Arc::default(),
         }
     }
@@ -122,6 +128,50 @@ impl Memory {
     }
 }
 
+/// Who is dialled never finds a world of which some endpoints are gone and keep their flows of UDP.
+impl Memory {
+    /// What must hold when a frontend is put: no backend that some list had, and says so still, is in none.
+    fn check_listed(&self) {
+        let unmarked = self.listed.iter().filter_map(|(id, generation)| {
+            let backend = self.backends.get(id)?;
+            let says = [BackendFlags::IN_CLUSTER, BackendFlags::IN_LOCAL];
+            let says_so = says.iter().any(|flag| backend.flags().has(*flag));
+            (backend.generation() == *generation && says_so).then_some((id, backend))
+        });
+        for (id, backend) in unmarked {
+            let service = self.services.get(&backend.service()).copied().unwrap_or_default();
+            let lists = [service.cluster(), service.local()];
+            let is_listed =
+                lists.into_iter().any(|list| self.find(list).iter().any(|(listed, ..)| listed == id));
+            assert!(is_listed, "a frontend is put while {backend:?} is in no list and not marked");
+        }
+    }
+
+    /// Remembers which services have lost their last frontend by this write, and which others were dialled since
+    /// while backends of theirs were not marked: these must not turn out to be gone.
+    fn look_for_left(&mut self, before: Option<Frontend>, put: Option<Frontend>) {
+        if let Some(put) = put {
+            let is_marked =
+                |id| self.backends.values().filter(|of| of.service() == id).all(|of| is_left(*of));
+            let unmarked: Vec<ServiceId> = self.left.keys().copied().filter(|id| !is_marked(*id)).collect();
+            for id in unmarked {
+                self.left.insert(id, true);
+            }
+            self.left.remove(&put.service());
+        }
+        let owner = before.map(|before| before.service());
+        let lost = owner.filter(|id| self.frontends.values().all(|frontend| frontend.service() != *id));
+        if let Some(id) = lost {
+            self.left.insert(id, false);
+        }
+    }
+}
+
+/// Whether no flow goes on to it.
+fn is_left(backend: Backend) -> bool {
+    backend.is_free() || backend.flags().has(BackendFlags::GONE)
+}
+
 impl Store for Memory {
     fn apply(&mut self, op: &Op) -> Result<(), StoreError> {
         match &mut self.writes_left {
@@ -141,7 +191,14 @@ impl Store for Memory {
                 }
                 self.labels.insert(*id, **label);
             }
-            Op::RemoveLabel(id) => drop(self.labels.remove(id)),
+            Op::RemoveLabel(id) => {
+                self.labels.remove(id);
+                let is_late = self.left.remove(id) == Some(true);
+                assert!(
+                    !is_late,
+                    "a frontend was put before the backends of {id}, which is gone, were marked"
+                );
+            }
             Op::PutService(id, service) => {
                 let old = self.services.insert(*id, *service).unwrap_or_default();
                 // A service that has no label had its frontends removed before readers were waited for.
@@ -152,14 +209,23 @@ impl Store for Memory {
                         self.held.lock().expect("no test panicked with it").push((list, found));
                     }
                 }
+                for list in [service.cluster(), service.local()] {
+                    let ids = self.find(list).into_iter().map(|(id, ..)| id);
+                    self.listed.extend(ids.map(|id| (id, self.backends[&id].generation())));
+                }
             }
             Op::PutFrontend(key, frontend) => {
                 if self.frontends.len() >= self.frontends_room && !self.frontends.contains_key(key) {
                     return Err(StoreError::Full { map: "FRONTENDS" });
                 }
-                self.frontends.insert(*key, *frontend);
+                self.check_listed();
+                let before = self.frontends.insert(*key, *frontend);
+                self.look_for_left(before, Some(*frontend));
             }
-            Op::RemoveFrontend(key) => drop(self.frontends.remove(key)),
+            Op::RemoveFrontend(key) => {
+                let before = self.frontends.remove(key);
+                self.look_for_left(before, None);
+            }
             Op::SetFilter(bit) => drop(self.filter.insert(*bit)),
             Op::ClearFilter(bit) => drop(self.filter.remove(bit)),
             Op::PutRange(range) => {

@@ -2,7 +2,7 @@
 //! prefix is valid.
 //!
 //! - [`ids`]: which numbers are free, which rest, which are taken.
-//! - [`plan`]: one change of the tables → operations, and the bookkeeping of what they leave.
+//! - [`plan`]: one change of the tables → operations, and the bookkeeping of what they leave; [`phases`]: their order.
 //! - [`filter`], [`ranges`], [`packets`]: what only the packet path needs.
 //! - [`stalled`]: carries plans out, and what becomes of a write that fails.
 //! - [`Reconciler`]: plans, applies, remembers what failed.
@@ -21,6 +21,7 @@ mod ids;
 pub(crate) mod memory;
 mod op;
 mod packets;
+mod phases;
 mod plan;
 mod ranges;
 mod stalled;

@@ -2,19 +2,22 @@
 //!
 //! 1. *build*: bits of the filter, backends, slots, labels, then the word that points at them, marks on backends
 //!    that the word has left behind, and ranges;
-//! 2. *switch*: frontends put, then frontends removed;
-//! 3. *dismantle*: marks on the backends of Services that are gone, their labels, ranges.
+//! 2. *leave*, for each Service port that is gone: its frontends to those who have them now, the others of its
+//!    frontends removed, marks on its backends, its label removed;
+//! 3. *switch*: all other frontends put, then removed;
+//! 4. labels and ranges that nobody has any more.
 //!
-//! A mark stands right behind the word, so that a frontend never leads into a world of which some endpoints have
-//! left the lists and still keep their flows of UDP.
+//! A mark stands right behind what leaves its backend behind, the word or the last frontend, so that a frontend
+//! never leads into a world of which some endpoints are gone and still keep their flows of UDP.
 //!
 //! What is given up is freed only later, when no program can read it: [`super::Reconciler::settle`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use lb_common::{Backend, BackendFlags, BackendId, Frontend, FrontendKey, List, Proto, Service, ServiceId};
 
 use super::build::{flags, label, members, ranges, write_build};
+use super::phases::Phases;
 use super::state::{Group, State, run};
 use super::{GoneBackend, Op};
 use crate::compile::claims::{Claim, winner};
@@ -25,14 +28,6 @@ use crate::tables::{BackendKey, ServiceKey, ServiceTable};
 pub(super) struct Planned {
     pub(super) ops: Vec<Op>,
     pub(super) refused: Vec<(ServiceTable, &'static str)>,
-}
-
-/// The three phases of a plan.
-#[derive(Default)]
-struct Phases {
-    build: Vec<Op>,
-    switch: Vec<Op>,
-    dismantle: Vec<Op>,
 }
 
 impl State {
@@ -53,14 +48,16 @@ impl State {
         }
         let unlabelled = self.groups.values().filter(|group| self.unlabelled.contains(&group.id));
         phases.build.extend(unlabelled.map(|group| Op::PutLabel(group.id, Box::new(group.label))));
-        self.switch(&touched, &mut phases);
-        phases.dismantle.extend(self.unsettled_labels.iter().map(|id| Op::RemoveLabel(*id)));
-        let (put_ranges, remove_ranges) = self.ranges.plan();
-        let Phases { build, switch, dismantle } = phases;
-        let mut ops = self.filter.wanted();
-        for part in [build, put_ranges, switch, dismantle, remove_ranges] {
-            ops.extend(part);
+        if std::mem::take(&mut self.is_adopted) {
+            self.mark_left(&mut phases.build);
         }
+        let (put_ranges, remove_ranges) = self.ranges.plan();
+        phases.build.extend(put_ranges);
+        self.switch(&touched, &mut phases);
+        let mut ops = self.filter.wanted();
+        ops.extend(phases.into_ops());
+        ops.extend(self.unsettled_labels.iter().map(|id| Op::RemoveLabel(*id)));
+        ops.extend(remove_ranges);
         Planned { ops, refused }
     }
 
@@ -224,7 +221,7 @@ impl State {
     }
 
     /// Marks a backend that no list has any more, by the end of these writes.
-    fn retire(&mut self, id: BackendId, backend: &Backend, proto: Proto, writes: &mut Vec<Op>) {
+    pub(super) fn retire(&mut self, id: BackendId, backend: &Backend, proto: Proto, writes: &mut Vec<Op>) {
         let gone = backend.with_flags(BackendFlags::GONE);
         writes.push(Op::PutBackend(id, gone));
         self.backend_ids.rest(id.number());
@@ -239,16 +236,18 @@ impl State {
             self.unclaim(key, frontend);
             touched.insert(*frontend);
         }
+        let listed: HashSet<BackendId> = group.lists.iter().flatten().copied().collect();
+        let leave = phases.leave.entry(group.id).or_default();
         for (id, backend) in group.backends.values() {
             self.filter.disown_backend(backend, group.label.proto());
-            self.retire(*id, backend, group.label.proto(), &mut phases.dismantle);
+            let writes = if listed.contains(id) { &mut leave.marks } else { &mut phases.build };
+            self.retire(*id, backend, group.label.proto(), writes);
         }
         self.ranges.change(&group.ranges, &BTreeSet::new());
         self.runs.rest(run(group.service.cluster()));
         self.runs.rest(run(group.service.local()));
         self.service_ids.rest(group.id.number());
         self.unlabelled.remove(&group.id);
-        phases.dismantle.push(Op::RemoveLabel(group.id));
     }
 
     fn claim(&mut self, table: &ServiceTable, old: Option<&Group>, touched: &mut BTreeSet<FrontendKey>) {
@@ -284,7 +283,6 @@ impl State {
 
     /// Puts and removes frontends where who should have one and who has it differ.
     fn switch(&mut self, touched: &BTreeSet<FrontendKey>, phases: &mut Phases) {
-        let mut removals = Vec::new();
         for key in touched {
             let claims = self.claims.get(key);
             self.contests.look(*key, claims);
@@ -292,13 +290,15 @@ impl State {
                 let group = self.groups.get(&claim.key)?;
                 Some(Frontend::new(group.id, group.frontend(key)?))
             });
-            match (wanted, self.installed.get(key)) {
+            let installed = self.installed.get(key);
+            let leave = installed.and_then(|frontend| phases.leave.get_mut(&frontend.service()));
+            let switch = leave.map_or(&mut phases.switch, |leave| &mut leave.switch);
+            match (wanted, installed) {
                 (Some(wanted), Some(installed)) if wanted == *installed => {}
-                (Some(wanted), _) => phases.switch.push(Op::PutFrontend(*key, wanted)),
-                (None, Some(_)) => removals.push(Op::RemoveFrontend(*key)),
+                (Some(wanted), _) => switch.put.push(Op::PutFrontend(*key, wanted)),
+                (None, Some(_)) => switch.remove.push(Op::RemoveFrontend(*key)),
                 (None, None) => {}
             }
         }
-        phases.switch.extend(removals);
     }
 }

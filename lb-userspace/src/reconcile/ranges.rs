@@ -2,9 +2,10 @@
 //! checked against it, and removed after.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use lb_common::RangeSet;
+use lb_common::{RangeKey, RangeSet};
 
 use super::{Op, Range};
 
@@ -30,6 +31,13 @@ impl Ranges {
         of_set.filter_map(Range::network).collect()
     }
 
+    /// What is in the map of a set.
+    pub(super) fn of(&self, set: RangeSet) -> BTreeSet<Range> {
+        // The lowest address: IPv4 comes before IPv6.
+        let from = Range { key: RangeKey::new(set, IpAddr::from([0; 4]).into()), prefix_len: 0 };
+        self.installed.range(from..).take_while(|range| range.key.set() == set).copied().collect()
+    }
+
     pub(super) fn change(&mut self, before: &BTreeSet<Range>, after: &BTreeSet<Range>) {
         for range in before.difference(after) {
             self.wanted.remove(range);
@@ -52,7 +60,7 @@ impl Ranges {
 
     /// Whether a network that is wanted is not there.
     pub(super) fn is_behind(&self) -> bool {
-        self.touched.iter().any(|range| self.wanted.contains(range))
+        self.touched.iter().any(|range| self.wanted.contains(range) && !self.installed.contains(range))
     }
 
     /// A write was made. One that failed stays touched: it is tried again with the next plan.

@@ -117,9 +117,7 @@ impl<S: Store> Reconciler<S> {
         let mut owners = None;
         let mut ops = VecDeque::from(ops);
         while let Some(op) = ops.pop_front() {
-            if self.state.withhold(&op) {
-                continue;
-            }
+            let Some(op) = self.state.in_turn(op) else { continue };
             let Err(error) = self.store.apply(&op) else {
                 self.state.done(&op);
                 continue;

@@ -88,6 +88,10 @@ pub(super) struct State {
     pub(super) ranges: Ranges,
     /// What the packet path was told of the node.
     pub(super) node: Option<NodePath>,
+    /// Nothing was planned yet since the maps were taken over.
+    pub(super) is_adopted: bool,
+    /// Backends that rest since then and are not marked yet.
+    pub(super) unmarked: Vec<(BackendId, Backend)>,
 }
 
 /// Keeps the maps as the tables say.
@@ -209,8 +213,9 @@ impl<S: Store> Reconciler<S> {
 
     /// Whether numbers rest that nobody has begun to wait for.
     pub fn has_resting(&self) -> bool {
-        // What rests may be read still while the writes that give it up are not made.
-        !self.is_stalled() && self.state.has_resting()
+        // What rests may be read still while the writes that give it up are not made, and after a crash before
+        // the first plan was.
+        self.is_told && !self.is_stalled() && self.state.has_resting()
     }
 
     /// Begins to free the numbers that rest: whoever calls waits by the barrier, on a thread that may wait, and
@@ -270,14 +275,17 @@ impl State {
         ops
     }
 
-    /// Whether an operation must wait: a frontend never leads to a service without a label.
-    pub(super) fn withhold(&mut self, op: &Op) -> bool {
+    /// What is done in place of an operation that must wait: a frontend never leads to a service without a label,
+    /// neither the one that is to have it nor one that goes.
+    pub(super) fn in_turn(&mut self, op: Op) -> Option<Op> {
         match op {
             Op::PutFrontend(key, frontend) if self.unlabelled.contains(&frontend.service()) => {
-                self.unsettled.insert(*key);
-                true
+                self.unsettled.insert(key);
+                let owner = self.installed.get(&key)?.service();
+                let is_gone = !self.groups.values().any(|group| group.id == owner);
+                is_gone.then_some(Op::RemoveFrontend(key))
             }
-            _ => false,
+            op => Some(op),
         }
     }
 
@@ -290,7 +298,10 @@ impl State {
             }
             Op::RemoveFrontend(key) => {
                 self.installed.remove(key);
-                self.unsettled.remove(key);
+                // Who claims it still has to wait for it.
+                if !self.claims.contains_key(key) {
+                    self.unsettled.remove(key);
+                }
             }
             Op::PutLabel(id, _) => {
                 self.unlabelled.remove(id);

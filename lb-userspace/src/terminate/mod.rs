@@ -12,8 +12,11 @@
 //! so it is looked for among the descriptors of the processes served, taken over for a moment
 //! (`pidfd_getfd`), and asked. It is destroyed by its cookie, which no other socket ever has.
 //!
+//! Where more backends go at once than are worth remembering, and once when an instance begins, each connected
+//! socket is asked, and `BACKENDS` says whether its backend is gone: the number is free, another's, or marked.
+//!
 //! Invariants: only a socket whose own storage names a backend that is gone, by id *and* generation, is
-//! destroyed; only namespaces of processes of the served cgroup are entered; what can't be asked is left
+//! destroyed; what waits to be looked for is bounded ([`wanted`]); only namespaces of processes of the served cgroup are entered; what can't be asked is left
 //! alone; a pass never holds up the engine; a failure is told in the log, and is never fatal.
 //!
 //! Left alone, therefore: a socket that no process of the served cgroup holds a descriptor of (it is in
@@ -24,10 +27,11 @@
 mod diag;
 mod pass;
 mod processes;
+mod wanted;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -36,6 +40,7 @@ use lb_common::Proto;
 use crate::datapath::DialledSockets;
 use crate::reconcile::GoneBackend;
 use pass::{Done, Pass};
+use wanted::{Mailbox, Wanted};
 
 /// After this long a backend that is gone is looked for once more: a dial may have chosen it just before it
 /// went, and been connected just after the first look.
@@ -64,53 +69,50 @@ impl Rules {
 #[derive(Debug)]
 pub struct Terminator {
     rules: Rules,
-    backends: Sender<GoneBackend>,
+    mailbox: Arc<Mailbox>,
 }
 
 impl Terminator {
-    /// Begins; the thread ends after this is dropped.
+    /// Begins, by asking each socket: an instance before this one may have ended between giving a backend's
+    /// number up and its look. The thread ends after this is dropped.
     ///
     /// # Errors
     ///
     /// Where no thread can be started.
     pub fn begin(rules: Rules, sockets: DialledSockets) -> io::Result<Self> {
-        let (backends, gone) = mpsc::channel();
-        let pass = Pass::new(rules.cgroup.clone(), sockets);
-        thread::Builder::new().name("terminate".to_owned()).spawn(move || work(&pass, &gone))?;
-        Ok(Self { rules, backends })
+        let mailbox = Arc::new(Mailbox::with(Wanted::all()));
+        let pass = Pass::new(rules.clone(), sockets);
+        let inbox = Arc::clone(&mailbox);
+        thread::Builder::new().name("terminate".to_owned()).spawn(move || work(&pass, &inbox))?;
+        Ok(Self { rules, mailbox })
     }
 
     /// These backends are gone: nothing chooses them any more. Returns at once.
     pub fn tell(&self, gone: &[GoneBackend]) {
-        for backend in gone.iter().filter(|gone| self.rules.include(gone.proto)) {
-            // The thread lives as long as this does.
-            let _sent = self.backends.send(*backend);
-        }
+        self.mailbox.put(gone.iter().filter(|gone| self.rules.include(gone.proto)).copied());
+    }
+}
+
+impl Drop for Terminator {
+    fn drop(&mut self) {
+        self.mailbox.close();
     }
 }
 
 /// Looks at once, and once more later; what comes meanwhile is looked for together.
-fn work(pass: &Pass, gone: &Receiver<GoneBackend>) {
-    let mut later: Vec<(Instant, GoneBackend)> = Vec::new();
+fn work(pass: &Pass, inbox: &Mailbox) {
+    // What is looked for once more, and when; and what was looked for since that was decided.
+    let mut second: Option<(Instant, Wanted)> = None;
+    let mut third = Wanted::default();
     let mut total = 0;
-    loop {
-        let now = Instant::now();
-        let wait = later.iter().map(|(at, _)| at.saturating_duration_since(now)).min();
-        let first = match wait {
-            None => gone.recv().map_err(|_| RecvTimeoutError::Disconnected),
-            Some(wait) => gone.recv_timeout(wait),
-        };
-        let mut wanted: Vec<GoneBackend> = match first {
-            Ok(backend) => std::iter::once(backend).chain(gone.try_iter()).collect(),
-            Err(RecvTimeoutError::Timeout) => Vec::new(),
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        let now = Instant::now();
-        let again = now + SECOND_LOOK;
-        let (due, not_yet): (Vec<_>, Vec<_>) = later.into_iter().partition(|(at, _)| *at <= now);
-        later = not_yet;
-        later.extend(wanted.iter().map(|backend| (again, *backend)));
-        wanted.extend(due.into_iter().map(|(_, backend)| backend));
+    while let Some(mut wanted) = inbox.take(second.as_ref().map(|(at, _)| *at)) {
+        third.merge(wanted.clone());
+        if let Some((_, due)) = second.take_if(|(at, _)| *at <= Instant::now()) {
+            wanted.merge(due);
+        }
+        if second.is_none() && !third.is_empty() {
+            second = Some((Instant::now() + SECOND_LOOK, std::mem::take(&mut third)));
+        }
         let done = pass.run(&wanted);
         total += done.destroyed;
         tell(&done, &wanted, total);
@@ -119,11 +121,12 @@ fn work(pass: &Pass, gone: &Receiver<GoneBackend>) {
     }
 }
 
-fn tell(done: &Done, wanted: &[GoneBackend], total: u64) {
+fn tell(done: &Done, wanted: &Wanted, total: u64) {
     if done.destroyed > 0 {
         tracing::info!(
             destroyed = done.destroyed,
-            backends = wanted.len(),
+            backends = wanted.backends().len(),
+            all = wanted.is_all(),
             namespaces = done.namespaces,
             total,
             took = ?done.took,

@@ -1,14 +1,15 @@
 //! One look through all namespaces for sockets of backends that are gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use lb_common::{Addr, Dialled, Port, Proto};
+use lb_common::{Addr, Backend, BackendFlags, Dialled, Port, Proto};
 
+use super::Rules;
 use super::diag::{Diag, Found};
 use super::processes::{self, Namespaces};
+use super::wanted::Wanted;
 use crate::datapath::DialledSockets;
 use crate::model::Family;
 use crate::reconcile::GoneBackend;
@@ -35,36 +36,69 @@ impl Done {
 /// Where to look, and how sockets are asked.
 #[derive(Debug)]
 pub(super) struct Pass {
-    cgroup: PathBuf,
+    rules: Rules,
     sockets: DialledSockets,
 }
 
-/// Backends that are gone, by where their sockets are connected to.
-type Wanted = BTreeMap<(Proto, Addr, Port), Vec<GoneBackend>>;
+/// Whose sockets are meant.
+enum Meant {
+    /// Of backends that are gone, by where their sockets are connected to.
+    Of(BTreeMap<(Proto, Addr, Port), Vec<GoneBackend>>),
+    /// Of whatever backend is gone.
+    Any,
+}
+
+impl Meant {
+    fn by(wanted: &Wanted) -> Self {
+        if wanted.is_all() {
+            return Self::Any;
+        }
+        let mut backends: BTreeMap<_, Vec<GoneBackend>> = BTreeMap::new();
+        for gone in wanted.backends() {
+            let key = (gone.proto, gone.backend.addr(), gone.backend.port());
+            backends.entry(key).or_default().push(*gone);
+        }
+        Self::Of(backends)
+    }
+
+    fn includes(&self, proto: Proto) -> bool {
+        match self {
+            Self::Of(backends) => backends.keys().any(|(of, ..)| *of == proto),
+            Self::Any => true,
+        }
+    }
+
+    /// Whether a socket is to be asked.
+    fn may_be(&self, proto: Proto, found: &Found) -> bool {
+        match self {
+            Self::Of(backends) => backends.contains_key(&(proto, found.addr, found.port)),
+            Self::Any => true,
+        }
+    }
+}
 
 impl Pass {
-    pub(super) fn new(cgroup: PathBuf, sockets: DialledSockets) -> Self {
-        Self { cgroup, sockets }
+    pub(super) fn new(rules: Rules, sockets: DialledSockets) -> Self {
+        Self { rules, sockets }
     }
 
     /// Ends the sockets that were connected to one of these. The thread is in some other network namespace
     /// afterwards.
-    pub(super) fn run(&self, gone: &[GoneBackend]) -> Done {
+    pub(super) fn run(&self, wanted: &Wanted) -> Done {
         let began = Instant::now();
-        let mut wanted = Wanted::new();
-        for backend in gone {
-            let key = (backend.proto, backend.backend.addr(), backend.backend.port());
-            wanted.entry(key).or_default().push(*backend);
-        }
         let mut done = Done::default();
-        match processes::namespaces(&self.cgroup) {
+        if wanted.is_empty() {
+            return done;
+        }
+        let meant = Meant::by(wanted);
+        match processes::namespaces(&self.rules.cgroup) {
             Ok((namespaces, hidden)) => {
                 if hidden > 0 {
                     let error = io::ErrorKind::PermissionDenied.into();
                     done.failed("cannot look into some processes (CAP_SYS_PTRACE)", &error);
                 }
                 for inode in namespaces.keys() {
-                    if let Err(error) = self.look(*inode, &namespaces, &wanted, &mut done) {
+                    if let Err(error) = self.look(*inode, &namespaces, &meant, &mut done) {
                         done.failed("cannot look through a network namespace", &error);
                     }
                 }
@@ -76,7 +110,7 @@ impl Pass {
     }
 
     /// One network namespace.
-    fn look(&self, inode: u64, namespaces: &Namespaces, wanted: &Wanted, done: &mut Done) -> io::Result<()> {
+    fn look(&self, inode: u64, namespaces: &Namespaces, meant: &Meant, done: &mut Done) -> io::Result<()> {
         let inside = namespaces.get(&inode).map(Vec::as_slice).unwrap_or_default();
         match processes::enter(inside) {
             // Its last process has ended, and its sockets with it.
@@ -86,11 +120,12 @@ impl Pass {
         done.namespaces += 1;
         let mut diag = Diag::open()?;
         let mut left: BTreeMap<u32, Found> = BTreeMap::new();
-        for proto in wanted.keys().map(|(proto, ..)| *proto).collect::<BTreeSet<_>>() {
+        let protocols = [Proto::UDP, Proto::TCP].into_iter().filter(|proto| self.rules.include(*proto));
+        for proto in protocols.filter(|proto| meant.includes(*proto)) {
             for family in [Family::V4, Family::V6] {
                 let found = diag.connected(proto, family)?.into_iter();
-                let meant = found.filter(|found| wanted.contains_key(&(proto, found.addr, found.port)));
-                left.extend(meant.map(|found| (found.inode, found)));
+                let asked = found.filter(|found| meant.may_be(proto, found));
+                left.extend(asked.map(|found| (found.inode, found)));
             }
         }
         // Whoever is in the namespace most likely holds its sockets; any other process may.
@@ -102,11 +137,8 @@ impl Pass {
             let inodes = left.keys().copied().collect();
             for (inode, fd) in processes::take_sockets(*pid, &inodes) {
                 let Some(found) = left.remove(&inode) else { continue };
-                let backends =
-                    wanted.iter().filter(|((_, addr, port), _)| (*addr, *port) == (found.addr, found.port));
-                let mut backends = backends.flat_map(|(_, backends)| backends);
                 match self.sockets.dialled(&fd) {
-                    Ok(Some(dialled)) if backends.any(|gone| is_meant(&dialled, gone)) => {
+                    Ok(Some(dialled)) if self.is_gone(&dialled, &found, meant) => {
                         end(&mut diag, &found, done);
                     }
                     Ok(_) => {}
@@ -118,6 +150,21 @@ impl Pass {
         }
         Ok(())
     }
+
+    /// Whether a socket was sent to a backend that is gone.
+    fn is_gone(&self, dialled: &Dialled, found: &Found, meant: &Meant) -> bool {
+        match meant {
+            Meant::Of(backends) => {
+                let mut at =
+                    backends.iter().filter(|((_, addr, port), _)| (*addr, *port) == (found.addr, found.port));
+                at.any(|(_, backends)| backends.iter().any(|gone| is_meant(dialled, gone)))
+            }
+            Meant::Any => {
+                let owner = self.sockets.backend(dialled.to_backend().backend());
+                owner.is_some_and(|owner| is_left(dialled, &owner))
+            }
+        }
+    }
 }
 
 /// Whether a socket was connected to a frontend and sent to this backend: this one, not one that had its id, or
@@ -127,6 +174,12 @@ fn is_meant(dialled: &Dialled, gone: &GoneBackend) -> bool {
     !dialled.is_none()
         && !dialled.is_datagram()
         && (to.backend(), to.generation()) == (gone.id, gone.backend.generation())
+}
+
+/// Whether a socket was connected to a frontend and sent to a backend that is gone by what its id is now.
+fn is_left(dialled: &Dialled, now: &Backend) -> bool {
+    let is_another = now.is_free() || dialled.to_backend().generation() != now.generation();
+    !dialled.is_none() && !dialled.is_datagram() && (is_another || now.flags().has(BackendFlags::GONE))
 }
 
 fn end(diag: &mut Diag, found: &Found, done: &mut Done) {
@@ -142,7 +195,7 @@ fn end(diag: &mut Diag, found: &Found, done: &mut Done) {
 mod tests {
     use std::net::IpAddr;
 
-    use lb_common::{Backend, BackendFlags, BackendId, ServiceId, SocketFlow};
+    use lb_common::{BackendId, ServiceId, SocketFlow};
 
     use super::*;
 
@@ -162,5 +215,22 @@ mod tests {
         assert!(!is_meant(&connected(flow(4, 1)), &gone));
         assert!(!is_meant(&Dialled::datagram(frontend, Port::new(53), flow(3, 1)), &gone));
         assert!(!is_meant(&Dialled::NONE, &gone));
+    }
+
+    #[test]
+    fn a_backend_is_gone_when_its_number_is_free_another_s_or_marked() {
+        let frontend = Addr::from(IpAddr::from([10, 96, 0, 10]));
+        let serving = BackendFlags::IN_CLUSTER;
+        let owner = |generation, flags| {
+            Backend::new(flow(3, 1).addr(), Port::new(53), flags, generation, ServiceId::NONE)
+        };
+        let dialled = Dialled::connected(frontend, Port::new(53), flow(3, 1));
+        assert!(!is_left(&dialled, &owner(1, serving)));
+        assert!(!is_left(&dialled, &owner(1, BackendFlags::empty())), "it drains");
+        assert!(is_left(&dialled, &owner(1, BackendFlags::GONE)));
+        assert!(is_left(&dialled, &owner(2, serving)));
+        assert!(is_left(&dialled, &Backend::free(2)) && is_left(&dialled, &Backend::free(1)));
+        assert!(!is_left(&Dialled::datagram(frontend, Port::new(53), flow(3, 1)), &owner(2, serving)));
+        assert!(!is_left(&Dialled::NONE, &Backend::free(0)));
     }
 }

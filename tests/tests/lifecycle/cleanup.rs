@@ -37,7 +37,7 @@ fn nothing_is_left(scene: &Scene) {
     assert_eq!(scene.listed(""), [""; 0]);
     assert!(cleanup(scene, &[]).starts_with("nothing to clean up"));
     let run = fs::read_dir("/run/shunt").into_iter().flatten().flatten();
-    let name = scene.pins().display().to_string().trim_matches('/').replace('/', "-");
+    let name = scene.pins().display().to_string().replace('-', "%2D").trim_matches('/').replace('/', "-");
     let left: Vec<_> = run.filter(|entry| entry.file_name().to_string_lossy().starts_with(&name)).collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -11,7 +11,7 @@ use lb_tests::{Shunt, check, tcp};
 use serde_json::Value;
 
 use crate::faults::Tmpfs;
-use crate::scene::{STICKY, Scene, WEB};
+use crate::scene::{STICKY, Scene, WEB, until};
 
 /// Every map that gives numbers or remembers sockets, larger and smaller than it is by default.
 const LARGER: &str = "FRONTENDS=300000,SERVICES=70000,SLOTS=2000000,BACKENDS=300000,RANGES=70000,AFFINITY=70000,\
@@ -306,4 +306,31 @@ fn what_another_version_left_beside_the_pins_in_use_is_taken_out() {
     scene.end(Shunt::stop);
     scene.command(&["cleanup"]).unwrap_or_else(|error| panic!("{error:#}"));
     check::refused(&scene.client, &tcp("127.0.0.1:31000"), "ECONNREFUSED");
+}
+
+#[test]
+fn flows_that_begin_while_a_killed_take_over_is_finished_go_on() {
+    let mut scene = Scene::serving();
+    scene.end(Shunt::kill);
+    // What a start with another size leaves that is killed between the change of directories and that of programs.
+    let version = scene.pins().join(format!("v{LAYOUT_VERSION}"));
+    fs::create_dir(version.join("late")).expect("a directory");
+    fs::rename(version.join("maps/FLOWS"), version.join("late/FLOWS")).expect("another place");
+    /// `BPF_F_NO_PREALLOC`
+    const ON_DEMAND: u32 = 1;
+    let flows = HashMap::<MapData, [u8; 40], [u8; 60]>::create(4096, ON_DEMAND).expect("a map");
+    flows.pin(version.join("maps/FLOWS")).expect("a pin");
+    let shunt = Shunt::begin(&scene.node, &crate::scene::options(&["--map-size", "FLOWS=4096"]));
+    let shunt = shunt.unwrap_or_else(|error| panic!("{error:#}"));
+    let mut held = Vec::new();
+    while !shunt.is_complete() {
+        held.push(tcp(scene.node_port()).hold(&scene.outside).unwrap_or_else(|error| panic!("{error:#}")));
+    }
+    until("what came late is there", || !version.join("late").exists());
+    println!("{} began meanwhile", held.len());
+    for socket in held {
+        assert_eq!(socket.ask().expect("an answer").failure, None);
+    }
+    scene.shunt = Some(shunt);
+    only_this_version_is_there(&scene);
 }

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use lb_tests::{Options, Shunt, check, shunt_program, tcp};
+use lb_tests::{Inside, Options, Shunt, check, shunt_program, tcp};
 
-use crate::scene::{Scene, WEB};
+use crate::scene::{Scene, WEB, until};
 
 #[test]
 fn services_are_served_while_the_instance_is_away_and_when_it_is_back() {
@@ -73,5 +73,36 @@ fn who_is_refused_has_not_touched_what_the_first_was_about_to_make() {
     fs::rename(&aside, &manifests).expect("manifests");
     first.wait_until_complete().unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(scene.listed(""), ["v1"]);
+    check::dial(&scene.client, &tcp(WEB));
+}
+
+#[test]
+fn a_link_that_had_not_its_place_yet_when_the_instance_was_killed_gets_it() {
+    let mut scene = Scene::serving();
+    scene.end(Shunt::kill);
+    let links = scene.pins().join("v1/links");
+    let names = scene.listed("v1/links");
+    assert!(names.len() > 10 && names.iter().any(|name| name.starts_with("tc-")), "{names:?}");
+    let programs = |scene: &Scene| scene.node.programs_on("eth0").unwrap_or_else(|error| panic!("{error:#}"));
+    let before = programs(&scene);
+    for name in &names {
+        fs::rename(links.join(name), links.join(format!("{name}-new"))).expect("the other name");
+    }
+    scene.resume(&[]);
+    until("every link has its place", || scene.listed("v1/links") == names);
+    assert_eq!(programs(&scene), before, "each once");
+    check::answers(&scene.client, &tcp(WEB).then(scene.node_port()).times(5));
+}
+
+#[test]
+fn two_instances_can_not_give_numbers_by_one_state_file() {
+    let scene = Scene::serving();
+    let [pins, manifests, state_file] =
+        [scene.file("other-pins"), scene.node.manifests().to_owned(), scene.node.state_file()];
+    let program = shunt_program().expect("it").display().to_string();
+    let [pins, manifests, state_file] = [pins, manifests, state_file].map(|path| path.display().to_string());
+    let arguments = ["run", "--pin-dir", &pins, "--manifests", &manifests, "--state-file", &state_file];
+    let said = format!("{:#}", scene.node.place().run(&program, &arguments).expect_err("refused"));
+    assert!(said.contains("is another instance's, which runs: name another by --state-file"), "{said}");
     check::dial(&scene.client, &tcp(WEB));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lb_tests::manifest::{Manifest, Service, service};
 use lb_tests::{
@@ -25,6 +25,8 @@ const RECEIVED: &str = "4096 65536 262144";
 const SOME: u64 = 2 << 20;
 /// What a call of a dial may take on a machine that has much else to do.
 const LIMIT: Duration = Duration::from_secs(20);
+/// How long a condition may take to come true.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A node, with an instance on it or without. Its fields are dropped in this order.
 pub(crate) struct Scene {
@@ -39,6 +41,16 @@ pub(crate) struct Scene {
     pub(crate) outside: Outside,
     pub(crate) node: Node,
     _network: Network,
+}
+
+/// Waits until it is so.
+#[track_caller]
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "not so: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Arguments of `shunt run`.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use aya::maps::{Array, Map, MapData};
+use lb_common::{Backend, LAYOUT_VERSION};
 use lb_tests::wire::monotonic;
 use lb_tests::{HeldSocket, Options, tcp, udp};
 
@@ -91,4 +93,31 @@ fn a_client_learns_of_a_pod_that_went_while_the_instance_was_away() {
     ended_soon(&doomed, monotonic());
     // The client hears of it before it is told.
     scene.shunt.wait_for_line(0, |line| line.contains("destroyed=1")).expect("a line in the log");
+}
+
+/// CT-07
+#[test]
+fn a_client_learns_of_a_pod_whose_number_was_given_up_by_an_instance_that_was_killed_before_it_looked() {
+    let scene = Scene::serving(&[&web("echo").port(500).udp().target(5000).cluster_ip("10.96.0.50")]);
+    let doomed = hold(&udp("10.96.0.50:500"), &scene);
+    let other = hold(&udp(format!("{}:5000", scene.pods[0].v4())), &scene);
+    let scene = scene.restart(lb_tests::Shunt::kill, |_, node| {
+        // No instance can be killed just there, for its look comes as soon as it can: this is what it leaves.
+        let pin = node.pin_dir().join(format!("v{LAYOUT_VERSION}/maps/BACKENDS"));
+        let map = Map::from_map_data(MapData::from_pin(pin).expect("the map")).expect("a map");
+        let mut backends: Array<_, Backend> = map.try_into().expect("an array");
+        for id in 1..100 {
+            let backend = backends.get(&id, 0).expect("a backend");
+            if !backend.is_free() {
+                backends.set(id, Backend::free(backend.generation() + 1), 0).expect("written");
+            }
+        }
+        let world = node.manifests().join("world.json");
+        let text = std::fs::read_to_string(&world).expect("the manifests");
+        std::fs::write(&world, text.replace("\"targetPort\":5000", "\"targetPort\":5001")).expect("others");
+    });
+    ended_soon(&doomed, monotonic());
+    let line = scene.shunt.wait_for_line(0, |line| line.contains("destroyed=1")).expect("a line in the log");
+    assert!(line.contains("all=true"), "{line}");
+    lives(other);
 }

@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use aya::Ebpf;
 use aya::programs::{Program, ProgramError, SchedClassifier, TcAttachType, TcError};
 
+use super::migrate::{self, Late};
 use super::place::entries;
 use super::{DatapathError, Pins};
 use crate::node::devices::{Device, Role};
@@ -72,6 +73,8 @@ pub struct DeviceHooks {
     records: Records,
     known: BTreeMap<u32, DeviceStatus>,
     use_tcx: bool,
+    /// What programs of before write to until ours are in their places.
+    late: Option<Late>,
 }
 
 impl std::fmt::Debug for DeviceHooks {
@@ -82,12 +85,17 @@ impl std::fmt::Debug for DeviceHooks {
 
 impl DeviceHooks {
     /// With the programs of `ebpf`, which are loaded already; what an earlier run attached is known by its
-    /// records.
-    /// The records are among `maps`, which may still be in a directory of their own.
-    pub(super) fn new(ebpf: Ebpf, maps: &Pins, pins: &Pins, no_tcx: bool) -> Result<Self, DatapathError> {
+    /// records. The records are among `maps`, which may still be in a directory of their own.
+    pub(super) fn new(
+        ebpf: Ebpf,
+        maps: &Pins,
+        pins: &Pins,
+        no_tcx: bool,
+        late: Option<Late>,
+    ) -> Result<Self, DatapathError> {
         let records = Records::ensure(maps)?;
         let known = records.all()?.into_iter().map(|status| (status.index, status)).collect();
-        Ok(Self { ebpf, pins: pins.clone(), records, known, use_tcx: !no_tcx && tcx::is_supported() })
+        Ok(Self { ebpf, pins: pins.clone(), records, known, use_tcx: !no_tcx && tcx::is_supported(), late })
     }
 
     /// Attaches to the devices that have a role, takes off those that have none or are gone, and returns what
@@ -97,6 +105,10 @@ impl DeviceHooks {
     ///
     /// Where a record can't be written. A device that can't be attached to is none: its status says why.
     pub fn apply(&mut self, devices: &[Device]) -> Result<Vec<DeviceStatus>, DatapathError> {
+        if let Some(late) = &self.late {
+            // What is brought before ours are there they don't miss.
+            late.bring()?;
+        }
         let present: BTreeSet<u32> = devices.iter().map(|device| device.index).collect();
         // An instance that was killed may have pinned a link that it had not recorded yet.
         let seen: BTreeSet<u32> = self.known.keys().copied().chain(tcx::pinned(&self.pins)?).collect();
@@ -115,6 +127,13 @@ impl DeviceHooks {
                 self.known.insert(device.index, status.clone());
                 changed.push(status);
             }
+        }
+        if let Some(late) = &self.late {
+            let brought = migrate::end_late(&self.pins, late)?;
+            if brought > 0 {
+                tracing::info!(brought, "entries that programs of before had made while this one began");
+            }
+            self.late = None;
         }
         Ok(changed)
     }

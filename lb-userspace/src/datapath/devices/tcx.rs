@@ -1,6 +1,5 @@
 //! TCX links, pinned by the number of the device.
 
-use std::fs;
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use aya::programs::{ProgramError, SchedClassifier, TcAttachType};
 use aya::util::KernelVersion;
 
 use super::{EGRESS, INGRESS, TcHook};
+use crate::datapath::attach::{finish_pin, fresh, pin_in_place};
 use crate::datapath::place::entries;
 use crate::datapath::{DatapathError, Pins, sys};
 use crate::node::devices::Device;
@@ -47,9 +47,13 @@ pub(super) fn attach(
     pin: &Path,
 ) -> Result<(), DatapathError> {
     let failed = |source| DatapathError::Program { program: hook.program.to_owned(), source };
-    let pinned = |what| move |source| DatapathError::Pin { what, path: pin.to_owned(), source };
+    finish_pin(pin)?;
     if pin.exists() {
-        let link = sys::open_pin(pin).map_err(pinned("open"))?;
+        let link = sys::open_pin(pin).map_err(|source| DatapathError::Pin {
+            what: "open",
+            path: pin.to_owned(),
+            source,
+        })?;
         let program = program.fd().map_err(failed)?;
         if is_of(&link, device.index, hook) && sys::replace_program(link.as_fd(), program.as_fd()).is_ok() {
             return Ok(());
@@ -57,12 +61,7 @@ pub(super) fn attach(
         tracing::info!(device = device.name, link = %pin.display(), "pinned link is of no device now, attaching anew");
     }
     let link = attach_anew(program, device, hook).map_err(failed)?;
-    // The new program is attached by now: the old link may go.
-    if pin.exists() {
-        fs::remove_file(pin).map_err(pinned("remove"))?;
-    }
-    link.pin(pin).map_err(|error| pinned("make")(std::io::Error::other(error)))?;
-    Ok(())
+    pin_in_place(link, pin)
 }
 
 /// Whether the link of a pin is still attached to the device.
@@ -73,9 +72,11 @@ pub(super) fn is_attached(pins: &Pins, index: u32, hook: TcHook) -> bool {
 /// Lets go of the links of a device, which takes its programs off.
 pub(super) fn remove_pins(pins: &Pins, index: u32) -> Result<(), DatapathError> {
     for hook in [INGRESS, EGRESS] {
-        let path = pins.link(&pin_name(index, hook.name));
-        if path.exists() {
-            Pins::remove_link(&path)?;
+        let pin = pins.link(&pin_name(index, hook.name));
+        for path in [fresh(&pin), pin] {
+            if path.exists() {
+                Pins::remove_link(&path)?;
+            }
         }
     }
     Ok(())

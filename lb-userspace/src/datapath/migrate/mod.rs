@@ -5,17 +5,19 @@
 //! 2. The controller fills them from the first complete picture of the world. The programs that were there before
 //!    serve meanwhile, with the tables that they have.
 //! 3. The new directory becomes the one that counts ([`directories`]), and the programs go behind the old links.
-//! 4. Entries that came into a table while it was being copied are brought after.
+//! 4. Entries that came into a table while it was being copied are brought after, when all programs are ours.
 //!
 //! Invariants: no map that an old program reads is written for a new one; before step 3 nothing has changed for
 //! anybody; a crash at any moment leaves what the next start goes on from.
 
 mod copy;
 mod directories;
+mod late;
 mod plan;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use lb_common::LAYOUT_VERSION;
 
@@ -23,12 +25,14 @@ use super::layout::{Layout, Record, Role, Shape};
 use super::{DatapathError, Pins, sys};
 use copy::{CopyError, Pair};
 pub(super) use directories::remove_others;
+pub(super) use late::Late;
 use plan::{Fate, Fates, Found, Obstacle};
 
 /// How a start begins.
 pub(super) enum Start {
-    /// The pinned maps are those that this version makes: so many.
-    Adopted(usize),
+    /// The pinned maps are those that this version makes: so many. What the programs of before may write still
+    /// is brought when none of them is left: [`end_late`].
+    Adopted(usize, Late),
     /// There is nothing yet; the maps are to be made in [`building`].
     Fresh,
     /// The maps are to be made in [`building`] by this.
@@ -51,7 +55,9 @@ pub(super) fn begin(pins: &Pins, layout: &Layout, discard_state: bool) -> Result
         directories::make_building(pins)?;
         return Ok(Start::Fresh);
     };
-    catch_up(&from, layout)?;
+    // A start before was killed while it took over. The programs of before it serve still, and write.
+    let late = Late::of(&from, layout)?;
+    late.bring()?;
     let fates = plan::plan(&found, layout, discard_state).map_err(|Obstacle { map, why }| {
         let made_by = found.record.as_ref().map(|record| format!(" of Shunt {}", record.shunt));
         DatapathError::LayoutDiffers {
@@ -64,10 +70,10 @@ pub(super) fn begin(pins: &Pins, layout: &Layout, discard_state: bool) -> Result
     })?;
     if found.version == LAYOUT_VERSION && fates.values().all(|fate| *fate == Fate::Kept) {
         directories::make_links(&from)?;
-        return Ok(Start::Adopted(fates.len()));
+        return Ok(Start::Adopted(fates.len(), late));
     }
     let migration =
-        Migration { pins: pins.clone(), from, found, layout: layout.clone(), fates, state: vec![] };
+        Migration { pins: pins.clone(), from, found, layout: layout.clone(), fates, late: Late::default() };
     migration.prepare()?;
     Ok(Start::Over(Box::new(migration)))
 }
@@ -106,22 +112,11 @@ pub(super) fn abandon(pins: &Pins) {
     }
 }
 
-/// Brings entries into tables that a crash kept from being brought.
-fn catch_up(directory: &std::path::Path, layout: &Layout) -> Result<(), DatapathError> {
-    let late = directory.join(directories::LATE);
-    for from in super::place::entries(&late)? {
-        let Some((&name, wanted)) = layout.iter().find(|(name, _)| from.ends_with(name)) else {
-            continue;
-        };
-        let to = directory.join("maps").join(name);
-        let (old, new) = (Shape::of_pin(&from, name)?, Shape::of_pin(&to, name)?);
-        if old.has_entries_of(&new) && new.has_entries_of(&wanted.shape) {
-            let pair = Pair::open((&from, old), (&to, new));
-            let copied = pair.map_err(CopyError::from).and_then(|pair| pair.copy_missing());
-            copied.map_err(|error| copy_failed(name, error))?;
-        }
-    }
-    directories::remove(&late)
+/// Brings what the programs of before wrote until the last of them was replaced, and returns how much that was.
+pub(super) fn end_late(pins: &Pins, late: &Late) -> Result<usize, DatapathError> {
+    let brought = late.bring()?;
+    directories::remove(&pins.version_directory().join(directories::LATE))?;
+    Ok(brought)
 }
 
 /// One layout in place of another.
@@ -132,7 +127,7 @@ pub(super) struct Migration {
     layout: Layout,
     fates: Fates,
     /// Copied tables that the old programs still write to.
-    state: Vec<(&'static str, Pair)>,
+    late: Late,
 }
 
 impl std::fmt::Debug for Migration {
@@ -172,10 +167,14 @@ impl Migration {
                 Fate::Copied if self.is_state(name) => directories::LATE,
                 Fate::Copied | Fate::Anew => continue,
             };
-            let to = directory.join(place).join(name);
-            let pinned = sys::open_pin(&self.old_pin(name))
-                .and_then(|map| sys::pin(std::os::fd::AsFd::as_fd(&map), &to));
-            pinned.map_err(|source| DatapathError::Pin { what: "make", path: to, source })?;
+            pin_also(&self.old_pin(name), &directory.join(place).join(name))?;
+        }
+        for (number, pin) in late::pins(&self.from)?.iter().enumerate() {
+            if let Some((name, _)) = late::parse(pin, &self.layout)
+                && self.fates.get(name).is_some_and(|fate| *fate != Fate::Anew)
+            {
+                pin_also(pin, &directory.join(directories::LATE).join(late::older(name, number)))?;
+            }
         }
         Ok(())
     }
@@ -187,39 +186,34 @@ impl Migration {
     /// Copies what is to be copied into the maps that are there by now.
     pub(super) fn copy(&mut self) -> Result<(), DatapathError> {
         let built = building(&self.pins);
-        let copied: Vec<_> = self.fates.iter().filter(|(_, fate)| **fate == Fate::Copied).collect();
-        for (&name, _) in copied {
-            let (Some(old), Some(new)) = (self.found.maps.get(name), self.layout.get(name)) else {
-                continue;
-            };
+        let is_copied = |name: &str| self.fates.get(name) == Some(&Fate::Copied) && !self.is_state(name);
+        for (&name, new) in self.layout.iter().filter(|(name, _)| is_copied(name)) {
+            let Some(old) = self.found.maps.get(name) else { continue };
             let pair = Pair::open((&self.old_pin(name), *old), (&built.map(name), new.shape));
             let pair = pair.map_err(|error| copy_failed(name, error.into()))?;
             pair.copy().map_err(|error| copy_failed(name, error))?;
-            if self.is_state(name) {
-                self.state.push((name, pair));
-            }
         }
-        Ok(())
+        self.late = Late::of(&self.pins.directory().join(directories::BUILDING), &self.layout)?;
+        self.late.copy()
     }
 
     /// Makes what was built what counts. The programs are to be put behind the links next.
     pub(super) fn commit(&self) -> Result<(), DatapathError> {
         // Once more, so that little is late.
-        for (name, pair) in &self.state {
-            pair.copy().map_err(|error| copy_failed(name, error))?;
-        }
+        self.late.copy()?;
         directories::commit(&self.pins)
     }
 
     /// Brings what old programs wrote until the last of them was replaced.
     pub(super) fn finish(self) -> Result<usize, DatapathError> {
-        let mut late = 0;
-        for (name, pair) in &self.state {
-            late += pair.copy_missing().map_err(|error| copy_failed(name, error))?;
-        }
-        directories::remove(&self.pins.version_directory().join(directories::LATE))?;
-        Ok(late)
+        end_late(&self.pins, &self.late)
     }
+}
+
+/// Pins what is pinned once more.
+fn pin_also(pin: &Path, to: &Path) -> Result<(), DatapathError> {
+    let pinned = sys::open_pin(pin).and_then(|map| sys::pin(map.as_fd(), to));
+    pinned.map_err(|source| DatapathError::Pin { what: "make", path: to.to_owned(), source })
 }
 
 fn copy_failed(map: &'static str, error: CopyError) -> DatapathError {

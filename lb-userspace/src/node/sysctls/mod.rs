@@ -33,7 +33,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use conntrack::{Conntrack, cpus};
-pub use settings::{Settings, report, report_path};
+pub use settings::{Settings, report, report_files, report_path};
 
 /// A value that a setting should have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -16,6 +16,12 @@ pub fn path(pin_dir: &Path) -> PathBuf {
     crate::control::socket_path(pin_dir).with_extension("sysctls.json")
 }
 
+/// The same, and what an instance that was killed may have left of its next version.
+pub fn files(pin_dir: &Path) -> [PathBuf; 2] {
+    let path = path(pin_dir);
+    [private::draft(&path), path]
+}
+
 /// A setting that was changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {

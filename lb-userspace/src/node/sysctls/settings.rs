@@ -85,6 +85,12 @@ pub fn report_path(pin_dir: &Path) -> PathBuf {
     crate::control::socket_path(pin_dir).with_extension("settings.json")
 }
 
+/// The same, and what an instance that was killed may have left of its next version.
+pub fn report_files(pin_dir: &Path) -> [PathBuf; 2] {
+    let path = report_path(pin_dir);
+    [private::draft(&path), path]
+}
+
 /// What became of settings; nothing where no instance has said so since the machine began.
 ///
 /// # Errors

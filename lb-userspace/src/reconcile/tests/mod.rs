@@ -3,7 +3,7 @@
 mod packets;
 mod stalled;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use lb_common::{Addr, BackendFlags, FrontendFlags, FrontendKey, FrontendKind, Port, Proto};
@@ -197,8 +197,116 @@ fn an_endpoint_that_left_keeps_no_flow_once_a_service_of_later_is_dialled() {
 }
 
 #[test]
+fn a_service_that_is_gone_keeps_no_flow_once_a_service_of_later_is_dialled() {
+    for writes in 0.. {
+        let mut first = reconciler();
+        first.replace_all(vec![with_node_port(table(1, &[11]), 30_001)]);
+        let mut memory = first.into_store();
+        memory.writes_left = Some(writes);
+        let mut second = Reconciler::adopt(memory).expect("readable");
+        let outcome = second.replace_all(vec![with_node_port(table(2, &[15]), 30_001), table(3, &[15])]);
+        let observed = second.store().observe().expect("readable");
+        let later = FrontendKey::new(addr("10.96.0.3"), Port::new(80), Proto::TCP);
+        let gone = observed.backends.values().find(|backend| backend.addr() == addr("10.244.0.11"));
+        let is_marked = gone.expect("its number rests").flags().has(BackendFlags::GONE);
+        let is_dialled = observed.frontends.contains_key(&later);
+        assert!(is_marked || !is_dialled, "after {writes} writes");
+        if outcome.refusals.is_empty() {
+            assert!(is_marked && is_dialled);
+            return;
+        }
+    }
+}
+
+#[test]
+fn what_left_the_lists_before_a_kill_is_marked_by_the_next_start_though_its_service_stays_as_it_is() {
+    for writes in 0.. {
+        let mut first = reconciler();
+        first.replace_all(vec![table(1, &[11, 13])]);
+        first.store.writes_left = Some(writes);
+        let outcome = first.replace(&key(1).service, vec![table(1, &[13, 15])]);
+        let mut memory = first.into_store();
+        memory.writes_left = None;
+        let mut second = Reconciler::adopt(memory).expect("readable");
+        let told = second.replace_all_but(Vec::new(), |_| true);
+        let observed = second.store().observe().expect("readable");
+        let listed: Vec<_> = observed
+            .services
+            .values()
+            .flat_map(|service| {
+                let list = service.cluster();
+                observed.slots.range(list.first()..list.first() + list.len()).map(|(_, id)| *id)
+            })
+            .collect();
+        for (id, backend) in observed.backends {
+            let is_marked = backend.flags().has(BackendFlags::GONE);
+            assert_eq!(is_marked, !listed.contains(&id), "{backend:?} after {writes} writes");
+            assert_eq!(is_marked, told.gone.iter().any(|gone| gone.id == id), "{backend:?}");
+        }
+        if outcome.refusals.is_empty() {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_frontend_whose_new_service_finds_no_room_for_its_label_does_not_stay_with_one_that_is_gone() {
+    let mut memory = Memory::new(16, 64, 64);
+    memory.labels_room = 1;
+    let mut reconciler = Reconciler::adopt(memory).expect("readable");
+    reconciler.replace_all(vec![with_node_port(table(1, &[11]), 30_001)]);
+    let both = BTreeSet::from([key(1).service, key(2).service]);
+    let outcome = reconciler.replace_several(&both, vec![with_node_port(table(2, &[12]), 30_001)]);
+    assert!(outcome.refusals[0].message.ends_with("map LABELS is full"), "{outcome:?}");
+    assert!(reconciler.store().view().is_empty() && reconciler.is_behind());
+    assert_eq!(reconciler.retry().refusals, []);
+    assert_eq!(reached(&reconciler, "192.168.0.2", 30_001), ["10.244.0.12:80"]);
+    assert!(!reconciler.is_behind());
+}
+
+#[test]
+fn a_service_that_stays_as_it_is_over_a_restart_keeps_its_ways_in_and_goes_when_it_is_gone() {
+    let mut first = reconciler();
+    let source_ranges = Some(vec![packets::net("192.0.2.0/24")]);
+    let table = ServiceTable { source_ranges, ..with_node_port(table(1, &[11]), 30_001) };
+    first.replace_all(vec![table.clone()]);
+    let before = first.store().observe().expect("readable");
+    let mut second = Reconciler::adopt(first.into_store()).expect("readable");
+    assert_eq!(second.replace_all_but(Vec::new(), |_| true).writes, 0);
+    assert_eq!(second.store().observe().expect("readable"), before);
+    assert!(!second.is_behind());
+    assert_eq!(packets::idle(&mut second), BTreeSet::new(), "no bit is to be cleared");
+    assert_eq!(second.replace(&key(1).service, vec![table]).writes, 0);
+    assert!(!second.is_behind());
+    second.replace(&key(1).service, Vec::new());
+    let after = second.store().observe().expect("readable");
+    assert!(after.frontends.is_empty() && after.ranges.is_empty() && after.labels.is_empty());
+}
+
+#[test]
+fn before_the_first_picture_no_number_is_freed_that_a_list_may_still_have() {
+    for writes in 0.. {
+        let mut first = reconciler();
+        first.replace_all(vec![table(1, &[11])]);
+        first.store.writes_left = Some(writes);
+        let outcome = first.replace(&key(1).service, Vec::new());
+        let mut memory = first.into_store();
+        memory.writes_left = None;
+        let mut second = Reconciler::adopt(memory).expect("readable");
+        assert!(!second.has_resting(), "after {writes} writes");
+        second.settle();
+        second.replace_all(Vec::new());
+        second.settle();
+        if outcome.refusals.is_empty() {
+            return;
+        }
+    }
+}
+
+#[test]
 fn lists_that_change_a_thousand_times_never_run_out_of_slots_or_backends() {
     let mut reconciler = Reconciler::adopt(Memory::new(4, 8, 8)).expect("readable");
+    reconciler.replace_all(Vec::new());
     for round in 0..1_000_u32 {
         let endpoints: &[u8] = if round % 2 == 0 { &[11, 13] } else { &[13, 15, 12] };
         let outcome = reconciler.replace(&key(1).service, vec![table(1, endpoints)]);
@@ -220,8 +328,14 @@ fn steps() -> impl Strategy<Value = Vec<(u8, Option<Wanted>)>> {
 fn make(number: u8, wanted: &Wanted) -> ServiceTable {
     let (endpoints, node_port, affinity_seconds) = wanted;
     let source_ranges = node_port.map(|port| vec![packets::net(&format!("192.0.2.{}/32", port % 256))]);
-    let table =
+    let mut table =
         ServiceTable { affinity_seconds: *affinity_seconds, source_ranges, ..table(number, endpoints) };
+    // Some serve still and are chosen no more.
+    for (key, state) in &mut table.backends {
+        if *affinity_seconds > 0 && key.addr.to_string().ends_with('5') {
+            (state.in_cluster, state.in_local) = (false, false);
+        }
+    }
     node_port.map_or(table.clone(), |port| with_node_port(table, port))
 }
 
@@ -233,13 +347,18 @@ proptest! {
         let mut reconciler = reconciler();
         reconciler.replace_all(Vec::new());
         let mut world: BTreeMap<u8, ServiceTable> = BTreeMap::new();
-        for (index, (number, wanted)) in steps.into_iter().enumerate() {
-            let tables: Vec<ServiceTable> = wanted.iter().map(|wanted| make(number, wanted)).collect();
-            match tables.first() {
-                Some(table) => drop(world.insert(number, table.clone())),
-                None => drop(world.remove(&number)),
+        for (index, several) in steps.chunks(2).enumerate() {
+            let mut changed = BTreeSet::new();
+            for (number, wanted) in several {
+                changed.insert(*number);
+                match wanted {
+                    Some(wanted) => drop(world.insert(*number, make(*number, wanted))),
+                    None => drop(world.remove(number)),
+                }
             }
-            let outcome = reconciler.replace(&key(number).service, tables);
+            let tables = changed.iter().filter_map(|number| world.get(number).cloned()).collect();
+            let names = changed.iter().map(|number| key(*number).service).collect();
+            let outcome = reconciler.replace_several(&names, tables);
             prop_assert!(outcome.refusals.is_empty(), "{outcome:?}");
             if index % 5 == 4 {
                 reconciler.settle();

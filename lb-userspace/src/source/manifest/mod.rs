@@ -34,7 +34,7 @@ pub use contents::{Found, found};
 pub use decode::{Fault, Kind, Manifest, ObjectId};
 pub use files::{Files, MAX_FILE_BYTES, read_directory};
 pub use state::{ManifestState, Outcome};
-pub use state_file::StateFileError;
+pub use state_file::{StateFileError, hold as hold_state_file, leftovers as state_file_leftovers};
 pub use watch::{WatchError, watch};
 
 #[cfg(test)]

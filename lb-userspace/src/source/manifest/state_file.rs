@@ -1,4 +1,5 @@
-//! The file that numbers outlive a restart in.
+//! The file that numbers outlive a restart in. One instance at a time gives numbers by it: it holds a lock, on a file
+//! beside it, for it is another file after each change.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -6,6 +7,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::allocate::{Ledger, Numbers};
@@ -41,6 +43,15 @@ pub enum StateFileError {
         path: PathBuf,
         /// How.
         reason: String,
+    },
+    /// Another instance gives numbers by it.
+    #[error(
+        "state file {path} is another instance's, which runs: name another by --state-file, for each of them would \
+         give the same numbers to other Services"
+    )]
+    Locked {
+        /// The file.
+        path: PathBuf,
     },
     /// Of another version.
     #[error(
@@ -89,6 +100,40 @@ pub(super) fn read(path: &Path) -> Result<Ledger, StateFileError> {
     contents.services.into_iter().map(service).collect()
 }
 
+/// Keeps other instances from a state file for as long as what it returns lives; nothing where no file can be made
+/// beside it, for then no instance can write it.
+///
+/// # Errors
+///
+/// [`StateFileError::Locked`] where another instance does.
+pub fn hold(path: &Path) -> Result<Option<File>, StateFileError> {
+    let lock =
+        File::options().write(true).create(true).truncate(false).mode(0o600).open(beside(path, "lock"));
+    let Ok(lock) = lock.inspect_err(|error| tracing::debug!("no lock beside {}: {error}", path.display()))
+    else {
+        return Ok(None);
+    };
+    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(StateFileError::Locked { path: path.to_owned() }),
+        // A file system without locks has no other instance's either.
+        _ => Ok(Some(lock)),
+    }
+}
+
+/// The files that may be left beside a state file.
+pub fn leftovers(path: &Path) -> [PathBuf; 2] {
+    ["draft", "lock"].map(|what| beside(path, what))
+}
+
+/// A hidden file in the same directory.
+fn beside(path: &Path, what: &str) -> PathBuf {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".");
+    name.push(what);
+    path.with_file_name(name)
+}
+
 /// Writes a state file so that after a crash at any moment there is the old one or the new one.
 ///
 /// # Errors
@@ -105,10 +150,7 @@ fn try_write(path: &Path, contents: &Contents) -> io::Result<()> {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),
     };
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".draft");
-    let draft = dir.join(name);
+    let draft = beside(path, "draft");
     let written = write_whole(&draft, contents).and_then(|()| fs::rename(&draft, path));
     if let Err(error) = written {
         // Where the disk is full it would take what room there is; where it can't be removed it never was.
@@ -154,6 +196,23 @@ mod tests {
         write(&path, &ledger()).unwrap();
         assert_eq!(read(&path).unwrap(), ledger());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn one_instance_at_a_time_has_a_state_file_and_one_that_is_not_to_be_written_needs_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        let held = hold(&path).unwrap();
+        assert!(held.is_some());
+        let error = hold(&path).unwrap_err().to_string();
+        assert!(error.contains("state.json is another instance's, which runs"), "{error}");
+        write(&path, &ledger()).unwrap();
+        assert!(hold(&path).is_err(), "though the file is another one now");
+        assert!(hold(&dir.path().join("other.json")).unwrap().is_some());
+        drop(held);
+        assert!(hold(&path).unwrap().is_some());
+        assert!(hold(&dir.path().join("nowhere/state.json")).unwrap().is_none());
+        assert!(leftovers(&path)[1].exists());
     }
 
     #[test]
