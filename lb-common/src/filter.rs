@@ -27,8 +27,7 @@ impl FilterBit {
         Self::hash(key.addr(), key.port(), FRONTEND | key.proto().number() as u16)
     }
 
-    /// Of a backend on this node (with pod-side devices: of any backend): a packet *from* this address and
-    /// port may be an answer.
+    /// Of a backend, wherever it is said to be: a packet *from* this address and port may be an answer.
     #[inline(always)]
     pub const fn backend(addr: Addr, port: Port, proto: Proto) -> Self {
         Self::hash(addr, port, BACKEND | proto.number() as u16)

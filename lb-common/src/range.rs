@@ -1,5 +1,5 @@
 //! `RANGES`: sets of networks, by longest prefix. A Service's source ranges are one set; what the node must
-//! know of the cluster's networks are others.
+//! know of the cluster's networks are others, and one is of devices, each a network of one address.
 
 use crate::{Addr, ServiceId};
 
@@ -12,6 +12,8 @@ impl RangeSet {
     pub const PODS: Self = Self(u32::MAX);
     /// Where ClusterIPs are from (`--service-cidr`): what no Service has there is dropped (CIP-04).
     pub const CLUSTER_IPS: Self = Self(u32::MAX - 1);
+    /// Devices without programs: an answer that comes in by one of them to the node's own address is not seen.
+    pub const UNSEEN_DEVICES: Self = Self(u32::MAX - 2);
 
     /// Who may dial the load-balancer addresses of a Service port (LSR-01).
     #[inline(always)]
@@ -38,6 +40,12 @@ impl RangeKey {
     #[inline(always)]
     pub const fn new(set: RangeSet, addr: Addr) -> Self {
         Self { set: set.0, addr }
+    }
+
+    /// A device in a set of devices, by its number.
+    #[inline(always)]
+    pub const fn device(set: RangeSet, ifindex: u32) -> Self {
+        Self::new(set, Addr::from_words([0, 0, 0, ifindex.to_be()]))
     }
 
     /// The length in the trie of a prefix of `bits` bits, counted in the address's own family (0 to 32, 0 to

@@ -57,7 +57,7 @@ static SOCKET_FLOWS: LruHashMap<SocketFlowKey, SocketFlow> = LruHashMap::with_ma
 #[map]
 static FILTER: Array<u64> = Array::with_max_entries(FILTER_WORDS, BPF_F_MMAPABLE);
 
-/// Is this address in that set of networks? Full: the newest Service's ranges are refused in userspace.
+/// Is this address in that set of networks, this device in that of devices? Full: the newest Service's ranges are refused in userspace.
 #[map]
 static RANGES: LpmTrie<RangeKey, u32> = LpmTrie::with_max_entries(1 << 16, BPF_F_NO_PREALLOC);
 
@@ -86,6 +86,12 @@ pub fn is_in_range(set: RangeSet, addr: Addr) -> bool {
 pub fn is_unallocated(addr: Addr) -> bool {
     node().is_some_and(|node| node.flags().has(NodeFlags::CLUSTER_IP_RANGES))
         && is_in_range(RangeSet::CLUSTER_IPS, addr)
+}
+
+/// Whether what comes in by a device is seen by no program of ours.
+#[inline(always)]
+pub fn is_unseen(ifindex: u32) -> bool {
+    RANGES.get(Key::new(RangeKey::FULL, RangeKey::device(RangeSet::UNSEEN_DEVICES, ifindex))).is_some()
 }
 
 /// What the node is.

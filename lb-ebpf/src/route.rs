@@ -83,6 +83,12 @@ impl Way {
         unsafe { bpf_fib_lookup(packet.ctx().cast(), &raw mut self.params, size, flags) }
     }
 
+    /// The device that it leads to.
+    #[inline(always)]
+    fn device(&self) -> u32 {
+        self.params.ifindex
+    }
+
     /// The node's address on this way.
     #[inline(always)]
     fn source(&self, to: &FlowKey) -> Addr {
@@ -112,13 +118,15 @@ impl Way {
 
 /// Puts the node's address toward the destination of `to` in place of its source: that of the route, where the
 /// kernel tells it and answers to it are known for ours, else the configured one. False, and nothing changed,
-/// where the destination is the node itself: there is nobody to masquerade for.
+/// where the destination is the node itself, or behind a device without programs: an answer to the node's address
+/// would be nobody's, and one to the client goes out by a device that has them.
 #[inline(always)]
 pub fn set_source(packet: Skb, to: &mut FlowKey) -> Result<bool, Counter> {
     let node = maps::node().ok_or(Counter::Inconsistent)?;
     let mut way = Way::new(packet, to, 0);
     let with_source = node.flags().has(NodeFlags::FIB_SOURCE);
     match way.lookup(packet, if with_source { WITH_SOURCE } else { 0 }) {
+        FOUND | FOUND_NO_NEIGHBOUR | TOO_BIG if maps::is_unseen(way.device()) => return Ok(false),
         // Whether the way takes so big a packet is asked when it is sent.
         FOUND | FOUND_NO_NEIGHBOUR | TOO_BIG => {}
         NOT_FORWARDED if maps::is_in_filter(FilterBit::node_address(to.dst())) => return Ok(false),

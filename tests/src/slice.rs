@@ -57,6 +57,15 @@ impl EndpointSlice {
         self
     }
 
+    /// One more endpoint, ready, of which nothing says where it is: as people write them by hand.
+    #[must_use]
+    pub fn nameless_endpoint(mut self, address: impl Into<IpAddr>) -> Self {
+        let address = address.into();
+        self.is_v6 = address.is_ipv6();
+        self.endpoints.push(json!({ "addresses": [address.to_string()] }));
+        self
+    }
+
     /// One more label.
     #[must_use]
     pub fn label(mut self, label: &str, value: &str) -> Self {

@@ -74,13 +74,13 @@ fn choose_backend(headers: &Headers, frontend: &Frontend, pod_side: bool) -> Res
     let choice = choose::choose(service, local, &Client::Address(client))?;
     let always =
         flags.has(if inside { FrontendFlags::INSIDE_MASQUERADE } else { FrontendFlags::OUTSIDE_MASQUERADE });
+    let hairpin = choice.backend.addr() == client;
     let masquerade = if choice.backend.flags().has(BackendFlags::ON_NODE) {
         // A pod's answer to the node's own address is only seen by a program on the pod's device.
-        let hairpin = choice.backend.addr() == client;
         (always || hairpin) && node.flags().has(NodeFlags::POD_DEVICES)
     } else {
         // An answer to a pod of this node comes back here whoever sends it; one to a client outside would not.
-        always || !pod_side
+        always || hairpin || !pod_side
     };
     Ok((choice, masquerade))
 }

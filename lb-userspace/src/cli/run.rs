@@ -176,7 +176,7 @@ async fn serve(args: Args, started: Started, stop: oneshot::Receiver<()>) -> any
     facts.set_addresses(&args.node_ips, &[]);
     let rules = args.packets.rules(&facts.cluster_cidrs, args.pods.devices()?);
     let path = args.packets.path(&args.node_ips, &facts.cluster_cidrs, &args.allocation);
-    let engine = Engine::new(facts, Reconciler::adopt_for(store, rules.leads_to_pods())?);
+    let engine = Engine::new(facts, Reconciler::adopt(store)?);
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
     let takes_pod_cidrs = args.pods.is_of_node();
     let mut devices =

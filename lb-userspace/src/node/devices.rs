@@ -111,12 +111,15 @@ pub struct Device {
     pub role: Result<Role, Why>,
 }
 
-impl DeviceRules {
-    /// Whether devices of pods may be among those chosen.
-    pub fn leads_to_pods(&self) -> bool {
-        self.all_pods || !self.pods.is_empty()
+impl Device {
+    /// Whether a route may lead to it and answers come back by it without being seen. What comes in by a part of
+    /// another device is seen, or not, as that device's.
+    pub fn is_unseen(&self) -> bool {
+        !matches!(self.role, Ok(_) | Err(Why::Loopback | Why::PartOf(_)))
     }
+}
 
+impl DeviceRules {
     /// What is to become of each device.
     pub fn choose(&self, links: &[Link]) -> Vec<Device> {
         links

@@ -46,6 +46,8 @@ pub fn path(facts: &PathFacts, links: &[Link], devices: &[Device], local_ports: 
     let ranges = |set, nets: &[IpNet]| nets.iter().map(|net| Range::new(set, net)).collect::<BTreeSet<_>>();
     let mut all_ranges = ranges(RangeSet::PODS, &facts.cluster_cidrs);
     all_ranges.extend(ranges(RangeSet::CLUSTER_IPS, &service_cidrs));
+    let unseen = devices.iter().filter(|device| device.is_unseen());
+    all_ranges.extend(unseen.map(|device| Range::device(RangeSet::UNSEEN_DEVICES, device.index)));
     let addresses = links.iter().flat_map(|link| link.addresses.iter().map(IpNet::addr));
     NodePath {
         config: NodeConfig::new(masquerade(Family::V4), masquerade(Family::V6), ports, flags),
@@ -86,6 +88,8 @@ fn masquerade_address(
 
 #[cfg(test)]
 mod tests {
+    use lb_common::RangeKey;
+
     use super::*;
     use crate::node::devices::DeviceRules;
     use crate::node::links::LinkKind;
@@ -165,5 +169,29 @@ mod tests {
         assert_eq!(path.config.flags(), flags);
         assert_eq!(path.ranges.len(), 3);
         assert_eq!(of(&self::facts(), &[]).ranges, BTreeSet::new());
+    }
+
+    #[test]
+    fn devices_that_lead_somewhere_and_have_no_programs_are_told() {
+        let bridge = link(2, LinkKind::Bridge, &["10.244.1.1/24"]);
+        let port = Link { master: Some(2), ..link(3, LinkKind::Pair, &[]) };
+        let links = [
+            link(1, LinkKind::Loopback, &[]),
+            bridge,
+            port,
+            link(4, LinkKind::Pair, &[]),
+            link(5, LinkKind::Other, &["192.168.0.2/24"]),
+            Link { is_ethernet: false, ..link(6, LinkKind::Other, &["10.244.1.0/32"]) },
+        ];
+        let unseen = |rules: DeviceRules| {
+            let ranges = path(&facts(), &links, &rules.choose(&links), LOCAL).ranges;
+            ranges.into_iter().map(|range| range.key).collect::<Vec<_>>()
+        };
+        let keys = |devices: &[u32]| {
+            let keys = devices.iter().map(|index| RangeKey::device(RangeSet::UNSEEN_DEVICES, *index));
+            keys.collect::<Vec<_>>()
+        };
+        assert_eq!(unseen(DeviceRules::default()), keys(&[2, 4, 6]));
+        assert_eq!(unseen(DeviceRules { all_pods: true, ..DeviceRules::default() }), keys(&[6]));
     }
 }

@@ -18,7 +18,7 @@ use crate::model::{Family, ObjectName};
 use crate::tables::{BackendKey, ServiceKey};
 
 impl State {
-    pub(super) fn adopt(observed: Observed, capacity: Capacity, all_backends: bool) -> Self {
+    pub(super) fn adopt(observed: Observed, capacity: Capacity) -> Self {
         let Observed { frontends, services, labels, backends, slots, filter, ranges } = observed;
         let next_epoch = services.values().map(Service::epoch).max().unwrap_or(0).wrapping_add(1);
         let mut state = Self {
@@ -41,7 +41,7 @@ impl State {
             next_epoch,
             unlabelled: BTreeSet::new(),
             unsettled_labels: BTreeSet::new(),
-            filter: Filter::new(filter, all_backends),
+            filter: Filter::new(filter),
             ranges: Ranges::new(ranges),
             node: None,
             is_adopted: true,

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use lb_common::{Addr, Backend, BackendFlags, FilterBit, FrontendKey, Proto};
+use lb_common::{Addr, Backend, FilterBit, FrontendKey, Proto};
 
 use super::Op;
 
@@ -25,14 +25,12 @@ pub(super) struct Filter {
     asked: BTreeSet<FilterBit>,
     /// Owned and, as far as is known, not set.
     wanted: BTreeSet<FilterBit>,
-    /// Whether answers of backends elsewhere come by here, too: to pods on pod-side devices.
-    all_backends: bool,
 }
 
 impl Filter {
     /// With the bits that are set already, none of them owned.
-    pub(super) fn new(set: BTreeSet<FilterBit>, all_backends: bool) -> Self {
-        Self { idle: set.clone(), set, all_backends, ..Self::default() }
+    pub(super) fn new(set: BTreeSet<FilterBit>) -> Self {
+        Self { idle: set.clone(), set, ..Self::default() }
     }
 
     pub(super) fn own_frontend(&mut self, key: &FrontendKey) {
@@ -47,16 +45,13 @@ impl Filter {
         }
     }
 
+    /// Of every backend: by its node's name it may be elsewhere, or nowhere, and answer here all the same.
     pub(super) fn own_backend(&mut self, backend: &Backend, proto: Proto) {
-        if self.answers_here(backend) {
-            self.own(FilterBit::backend(backend.addr(), backend.port(), proto));
-        }
+        self.own(FilterBit::backend(backend.addr(), backend.port(), proto));
     }
 
     pub(super) fn disown_backend(&mut self, backend: &Backend, proto: Proto) {
-        if self.answers_here(backend) {
-            self.disown(FilterBit::backend(backend.addr(), backend.port(), proto));
-        }
+        self.disown(FilterBit::backend(backend.addr(), backend.port(), proto));
     }
 
     pub(super) fn own_address(&mut self, addr: Addr) {
@@ -131,10 +126,6 @@ impl Filter {
                 self.idle.insert(bit);
             }
         }
-    }
-
-    fn answers_here(&self, backend: &Backend) -> bool {
-        self.all_backends || backend.flags().has(BackendFlags::ON_NODE)
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lb_common::{
-    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, NodeFlags,
-    RangeSet, Service, ServiceId, ServiceLabel,
+    Addr, Backend, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, NodeFlags, RangeSet,
+    Service, ServiceId, ServiceLabel,
 };
 
 use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};
@@ -105,10 +105,8 @@ impl Memory {
             for list in [service.cluster(), service.local()] {
                 for (backend, addr, port) in self.find(list) {
                     assert_eq!(self.backends[&backend].service(), *id, "{backend} is another Service's");
-                    if self.backends[&backend].flags().has(BackendFlags::ON_NODE) {
-                        let bit = FilterBit::backend(addr, port, self.labels[id].proto());
-                        assert!(self.filter.contains(&bit), "the filter hides what {backend} answers");
-                    }
+                    let bit = FilterBit::backend(addr, port, self.labels[id].proto());
+                    assert!(self.filter.contains(&bit), "the filter hides what {backend} answers");
                 }
             }
         }

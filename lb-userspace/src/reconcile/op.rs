@@ -48,7 +48,7 @@ pub struct GoneBackend {
     pub proto: Proto,
 }
 
-/// A network in a set of networks.
+/// A network in a set of networks, or a device in one of devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Range {
     /// The set and the network's address.
@@ -62,6 +62,11 @@ impl Range {
     pub fn new(set: RangeSet, net: &IpNet) -> Self {
         let addr = Addr::from(net.network());
         Self { key: RangeKey::new(set, addr), prefix_len: RangeKey::prefix_len(addr, net.prefix_len()) }
+    }
+
+    /// A device in `set`.
+    pub fn device(set: RangeSet, ifindex: u32) -> Self {
+        Self { key: RangeKey::device(set, ifindex), prefix_len: RangeKey::FULL }
     }
 
     /// The network; `None` where the prefix is none of its family's.

@@ -15,7 +15,7 @@ pub struct NodePath {
     pub config: NodeConfig,
     /// Every address that the node may masquerade with.
     pub addresses: BTreeSet<Addr>,
-    /// Networks of the cluster.
+    /// Networks of the cluster, and devices of the node.
     pub ranges: BTreeSet<Range>,
     /// Those of them that ClusterIPs are from.
     pub service_cidrs: Vec<IpNet>,

@@ -116,17 +116,8 @@ impl<S: Store> Reconciler<S> {
     ///
     /// Where the maps can't be read.
     pub fn adopt(store: S) -> Result<Self, StoreError> {
-        Self::adopt_for(store, false)
-    }
-
-    /// The same where answers of `all_backends` come by the packet path, not only those of this node's.
-    ///
-    /// # Errors
-    ///
-    /// Where the maps can't be read.
-    pub fn adopt_for(store: S, all_backends: bool) -> Result<Self, StoreError> {
         store.barrier()();
-        let state = State::adopt(store.observe()?, store.capacity(), all_backends);
+        let state = State::adopt(store.observe()?, store.capacity());
         Ok(Self { store, state, is_told: false, waiting: BTreeMap::new(), stalled: Stalled::default() })
     }
 

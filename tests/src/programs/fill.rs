@@ -12,7 +12,7 @@ use lb_common::{
 };
 
 use super::words::Service;
-use super::{Lab, NODE_V4, NODE_V6, ok, stage};
+use super::{Device, Lab, NODE_V4, NODE_V6, ok, stage};
 
 /// Ports to masquerade with, as a node has them by default.
 const PORTS: [PortRange; 2] = [PortRange::new(1_024, 29_999), PortRange::new(61_000, 65_535)];
@@ -126,6 +126,13 @@ impl Lab {
         self.array("NODE")?.set(0, node, 0).context("write NODE")
     }
 
+    /// What comes in by this device is seen by no program.
+    #[track_caller]
+    pub fn leave_alone(&mut self, device: Device) {
+        let key = RangeKey::device(RangeSet::UNSEEN_DEVICES, self.devices[device as usize]);
+        ok(self.put_range(&Key::new(RangeKey::FULL, key)));
+    }
+
     pub(super) fn describe_node(&mut self) -> Result<()> {
         for addr in [IpAddr::from(NODE_V4), IpAddr::from(NODE_V6)] {
             self.filter(FilterBit::node_address(addr.into()))?;
@@ -149,10 +156,13 @@ impl Lab {
 
     fn range(&mut self, set: RangeSet, addr: IpAddr, bits: u8) -> Result<()> {
         let addr = Addr::from(addr);
+        self.put_range(&Key::new(RangeKey::prefix_len(addr, bits), RangeKey::new(set, addr)))
+    }
+
+    fn put_range(&mut self, key: &Key<RangeKey>) -> Result<()> {
         let map = self.programs.ebpf.map_mut("RANGES").context("no map RANGES")?;
         let mut map: LpmTrie<_, RangeKey, u32> = map.try_into()?;
-        let key = Key::new(RangeKey::prefix_len(addr, bits), RangeKey::new(set, addr));
-        map.insert(&key, 1, 0).context("write RANGES")
+        map.insert(key, 1, 0).context("write RANGES")
     }
 
     fn set_backend(

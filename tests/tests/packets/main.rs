@@ -14,5 +14,6 @@ mod fragments;
 mod garbage;
 mod hops;
 mod masquerade;
+mod nameless;
 mod refuse;
 mod sources;

@@ -54,16 +54,9 @@ pub(super) fn node(addresses: &[&str], ranges: &[&str]) -> NodePath {
 }
 
 #[test]
-fn the_filter_has_frontends_and_the_backends_of_this_node() {
+fn the_filter_has_frontends_and_backends_whatever_node_they_are_said_to_be_on() {
     let mut reconciler = reconciler();
-    // Odd endpoints are elsewhere.
-    reconciler.replace_all(vec![table(1, &[11, 12])]);
-    assert_eq!(reconciler.store().filter, BTreeSet::from([frontend_bit(1), backend_bit(12)]));
-}
-
-#[test]
-fn with_pods_on_the_packet_path_the_filter_has_all_backends() {
-    let mut reconciler = Reconciler::adopt_for(Memory::new(16, 64, 64), true).expect("readable");
+    // Odd endpoints are elsewhere, by their node's name.
     reconciler.replace_all(vec![table(1, &[11, 12])]);
     let expected = BTreeSet::from([frontend_bit(1), backend_bit(11), backend_bit(12)]);
     assert_eq!(reconciler.store().filter, expected);

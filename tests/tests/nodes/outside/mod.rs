@@ -7,6 +7,7 @@ mod forward;
 mod hairpin;
 mod kinds;
 mod lifetime;
+mod nameless;
 mod refuse;
 mod status;
 
