@@ -19,6 +19,7 @@ pub struct FilterBit(u32);
 const FRONTEND: u16 = 0 << 8;
 const BACKEND: u16 = 1 << 8;
 const NODE_ADDRESS: u16 = 2 << 8;
+const MASQUERADE_PORTS: u16 = 3 << 8;
 
 impl FilterBit {
     /// Of a frontend or an address guard: a packet *to* this address and port may be for a Service.
@@ -37,6 +38,13 @@ impl FilterBit {
     #[inline(always)]
     pub const fn node_address(addr: Addr) -> Self {
         Self::hash(addr, Port::new(0), NODE_ADDRESS)
+    }
+
+    /// Of a port to masquerade with, and of the other 255 that differ from it in the low byte: ports that are no
+    /// longer given away have their bits for as long as flows have them.
+    #[inline(always)]
+    pub const fn masquerade_port(port: Port) -> Self {
+        Self::hash(Addr::UNSPECIFIED, Port::new(port.number() & 0xff00), MASQUERADE_PORTS)
     }
 
     /// From its place in the whole map; `None` behind the end.
@@ -116,6 +124,17 @@ mod tests {
             bits.insert(FilterBit::backend(addr, port, proto));
         }
         bits.insert(FilterBit::frontend(&FrontendKey::address_guard(addr)));
-        assert_eq!(bits.len(), 8);
+        bits.insert(FilterBit::masquerade_port(port));
+        assert_eq!(bits.len(), 9);
+    }
+
+    #[test]
+    fn ports_to_masquerade_with_share_a_bit_with_their_neighbours_alone() {
+        let bits: HashSet<_> =
+            (0..=u16::MAX).map(|port| FilterBit::masquerade_port(Port::new(port))).collect();
+        assert_eq!(bits.len(), 256);
+        let bit = |port| FilterBit::masquerade_port(Port::new(port));
+        assert_eq!(bit(0x7500), bit(0x75ff));
+        assert_ne!(bit(0x75ff), bit(0x7600));
     }
 }

@@ -1,7 +1,7 @@
 //! `NODE`: what the packet path must know of the node. One element, mapped into userspace, for addresses may
 //! change while programs run.
 
-use crate::{Addr, Port};
+use crate::{Addr, FilterBit, Port};
 
 /// What the node is and wants.
 #[repr(transparent)]
@@ -21,6 +21,8 @@ impl NodeFlags {
     pub const POD_RANGES: Self = Self(1 << 3);
     /// `RANGES` has networks of ClusterIPs.
     pub const CLUSTER_IP_RANGES: Self = Self(1 << 4);
+    /// The kernel gives the ports to masquerade with to sockets too: it leaves hardly any others. No program asks.
+    pub const SHARED_PORTS: Self = Self(1 << 5);
 }
 
 /// A range of ports, both ends included, in host order: 4 bytes. `first` above `last` is no port.
@@ -60,13 +62,6 @@ impl PortRange {
     pub const fn last(&self) -> u16 {
         self.last
     }
-
-    /// Whether `port` is one of them.
-    #[inline(always)]
-    pub const fn contains(&self, port: Port) -> bool {
-        let port = port.number();
-        self.first <= port && port <= self.last
-    }
 }
 
 /// The one element of `NODE`: 48 bytes, a multiple of eight, so that it can be written by words.
@@ -99,12 +94,6 @@ impl NodeConfig {
         if like.is_v4() { self.masquerade_v4 } else { self.masquerade_v6 }
     }
 
-    /// Whether an answer to a masqueraded packet may have `port`.
-    #[inline(always)]
-    pub const fn is_masquerade_port(&self, port: Port) -> bool {
-        self.ports[0].contains(port) || self.ports[1].contains(port)
-    }
-
     /// How many ports there are to masquerade with.
     #[inline(always)]
     pub const fn port_count(&self) -> u32 {
@@ -125,6 +114,18 @@ impl NodeConfig {
     /// The ranges.
     pub const fn ports(&self) -> [PortRange; 2] {
         self.ports
+    }
+
+    /// The bits of the filter by which answers to these ports are found; one may be there twice.
+    pub fn port_bits(&self) -> impl Iterator<Item = FilterBit> {
+        let ranges = self.ports.into_iter().filter(|range| !range.is_empty());
+        let high_bytes = ranges.flat_map(|range| range.first >> 8..=range.last >> 8);
+        high_bytes.map(|high| FilterBit::masquerade_port(Port::new(high << 8)))
+    }
+
+    /// Whether it was written: an element that was not is all zero, and port 0 is nobody's.
+    pub const fn is_told(&self) -> bool {
+        self.ports[0].first != 0
     }
 
     /// See [`NodeFlags`].
@@ -148,17 +149,13 @@ mod tests {
         assert_eq!(config.port_count(), 28_976 + 4_536);
         for (number, port) in [(0, 1024), (28_975, 29_999), (28_976, 61_000), (33_511, 65_535)] {
             assert_eq!(config.port(number), Port::new(port));
-            assert!(config.is_masquerade_port(Port::new(port)));
-        }
-        for port in [0, 1023, 30_000, 60_999] {
-            assert!(!config.is_masquerade_port(Port::new(port)), "{port}");
+            assert!(config.port_bits().any(|bit| bit == FilterBit::masquerade_port(Port::new(port))));
         }
     }
 
     #[test]
     fn an_empty_range_has_no_port() {
         let config = config([PortRange::EMPTY, PortRange::EMPTY]);
-        assert_eq!(config.port_count(), 0);
-        assert!((0..=u16::MAX).all(|port| !config.is_masquerade_port(Port::new(port))));
+        assert_eq!((config.port_count(), config.port_bits().count()), (0, 0));
     }
 }

@@ -21,10 +21,11 @@ use crate::{
     work::{Work, known},
 };
 
-/// Whether a packet of this tuple may be an answer to a masqueraded one.
+/// Whether a packet of this tuple may be an answer to a masqueraded one: bits stay for as long as flows have the
+/// address or the port, whatever is given to new ones by now (KRN-04).
 #[inline(always)]
 pub fn may_be_masqueraded(key: &FlowKey) -> bool {
-    maps::node().is_some_and(|node| node.is_masquerade_port(key.dport()))
+    maps::is_in_filter(FilterBit::masquerade_port(key.dport()))
         && maps::is_in_filter(FilterBit::node_address(key.dst()))
 }
 

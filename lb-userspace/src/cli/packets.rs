@@ -13,7 +13,7 @@ use crate::model::NodePortAddresses;
 use crate::node::devices::{DevicePattern, DeviceRules};
 use crate::node::links::Link;
 use crate::node::path::{PathFacts, path};
-use crate::node::ports::local_ports;
+use crate::node::ports::{local_ports, remark};
 use crate::reconcile::NodePath;
 use crate::source::SourceEvent;
 
@@ -108,6 +108,8 @@ pub(super) struct Devices {
     pub(super) takes_service_cidrs: bool,
     /// Where pods are is what the source says of this Node (CFG-DL).
     pub(super) takes_pod_cidrs: bool,
+    /// What was said last of the ports to masquerade with.
+    pub(super) said_of_ports: Option<String>,
 }
 
 impl Devices {
@@ -134,7 +136,13 @@ impl Devices {
             }
             self.keeper.refresh();
         }
-        path(&self.path, links, &devices, local_ports())
+        let path = path(&self.path, links, &devices, local_ports());
+        let of_ports = remark(&path.config);
+        if let Some(remark) = of_ports.as_ref().filter(|_| of_ports != self.said_of_ports) {
+            tracing::warn!("ports to masquerade with: {remark}");
+        }
+        self.said_of_ports = of_ports;
+        path
     }
 
     /// Takes over from programs of another layout, where there are any and devices are known: call it when all

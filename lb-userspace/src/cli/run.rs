@@ -179,8 +179,17 @@ async fn serve(args: Args, started: Started, stop: oneshot::Receiver<()>) -> any
     let engine = Engine::new(facts, Reconciler::adopt(store)?);
     let takes_service_cidrs = source.knows_service_cidrs() && !args.allocation.names_service_cidrs();
     let takes_pod_cidrs = args.pods.is_of_node();
-    let mut devices =
-        Devices { hooks, keeper, pending, rules, path, links: None, takes_service_cidrs, takes_pod_cidrs };
+    let mut devices = Devices {
+        hooks,
+        keeper,
+        pending,
+        rules,
+        path,
+        links: None,
+        takes_service_cidrs,
+        takes_pod_cidrs,
+        said_of_ports: None,
+    };
     devices.begin_with(|set| engine.networks(set));
     let terminator = args.node.terminator(&options.cgroup, &maps)?;
     let flows = FlowTables::open(&maps)?;

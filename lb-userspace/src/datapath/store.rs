@@ -72,7 +72,7 @@ impl KernelStore {
 
     /// What the packet path was told of the node; `None` where it was told nothing yet.
     pub fn node(&self) -> Option<NodeConfig> {
-        self.node.get(0).filter(|config| config.port_count() > 0)
+        self.node.get(0).filter(NodeConfig::is_told)
     }
 
     /// How often each thing counted has happened, over all processors.

@@ -8,7 +8,7 @@ use lb_common::{Addr, NodeConfig, NodeFlags, PortRange, RangeSet};
 
 use super::devices::{Device, Role};
 use super::links::Link;
-use super::ports::masquerade_ports;
+use super::ports::MasqueradePorts;
 use crate::model::Family;
 use crate::reconcile::{NodePath, Range};
 
@@ -42,7 +42,8 @@ pub fn path(facts: &PathFacts, links: &[Link], devices: &[Device], local_ports: 
         .with_if(leads_to_pods, NodeFlags::POD_DEVICES)
         .with_if(!facts.cluster_cidrs.is_empty(), NodeFlags::POD_RANGES)
         .with_if(!service_cidrs.is_empty(), NodeFlags::CLUSTER_IP_RANGES);
-    let ports = masquerade_ports(local_ports, facts.node_ports);
+    let MasqueradePorts { ranges: ports, are_shared } = MasqueradePorts::new(local_ports, facts.node_ports);
+    let flags = flags.with_if(are_shared, NodeFlags::SHARED_PORTS);
     let ranges = |set, nets: &[IpNet]| nets.iter().map(|net| Range::new(set, net)).collect::<BTreeSet<_>>();
     let mut all_ranges = ranges(RangeSet::PODS, &facts.cluster_cidrs);
     all_ranges.extend(ranges(RangeSet::CLUSTER_IPS, &service_cidrs));
@@ -193,5 +194,13 @@ mod tests {
         };
         assert_eq!(unseen(DeviceRules::default()), keys(&[2, 4, 6]));
         assert_eq!(unseen(DeviceRules { all_pods: true, ..DeviceRules::default() }), keys(&[6]));
+    }
+
+    #[test]
+    fn where_sockets_have_all_ports_they_share_them() {
+        let path = path(&facts(), &[], &[], PortRange::new(1_024, 65_535));
+        assert!(path.config.flags().has(NodeFlags::SHARED_PORTS));
+        assert!(path.config.port_count() > 30_000);
+        assert!(!of(&facts(), &[]).config.flags().has(NodeFlags::SHARED_PORTS));
     }
 }

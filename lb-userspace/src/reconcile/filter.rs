@@ -54,14 +54,6 @@ impl Filter {
         self.disown(FilterBit::backend(backend.addr(), backend.port(), proto));
     }
 
-    pub(super) fn own_address(&mut self, addr: Addr) {
-        self.own(FilterBit::node_address(addr));
-    }
-
-    pub(super) fn disown_address(&mut self, addr: Addr) {
-        self.disown(FilterBit::node_address(addr));
-    }
-
     /// The writes that set what is owned and not set.
     pub(super) fn wanted(&self) -> Vec<Op> {
         self.wanted.iter().copied().map(Op::SetFilter).collect()
@@ -102,7 +94,7 @@ impl Filter {
         }
     }
 
-    fn own(&mut self, bit: FilterBit) {
+    pub(super) fn own(&mut self, bit: FilterBit) {
         let owners = self.owners.entry(bit).or_default();
         *owners += 1;
         if *owners == 1 {
@@ -114,7 +106,7 @@ impl Filter {
         }
     }
 
-    fn disown(&mut self, bit: FilterBit) {
+    pub(super) fn disown(&mut self, bit: FilterBit) {
         let Some(owners) = self.owners.get_mut(&bit) else {
             return;
         };

@@ -117,6 +117,9 @@ impl Memory {
                 let is_set = self.filter.contains(&FilterBit::node_address(addr));
                 assert!(is_set, "the filter hides what comes back to {addr}");
             }
+            for bit in node.port_bits() {
+                assert!(self.filter.contains(&bit), "the filter hides what comes back to a port");
+            }
             let has_pods = self.ranges.iter().any(|range| range.key.set() == RangeSet::PODS);
             assert!(has_pods || !node.flags().has(NodeFlags::POD_RANGES), "no range says what a pod is");
         }

@@ -21,6 +21,13 @@ pub struct NodePath {
     pub service_cidrs: Vec<IpNet>,
 }
 
+impl NodePath {
+    /// By which answers to masqueraded packets are found: by where they go to.
+    fn bits(&self) -> BTreeSet<FilterBit> {
+        self.addresses.iter().copied().map(FilterBit::node_address).chain(self.config.port_bits()).collect()
+    }
+}
+
 impl<S: Store> Reconciler<S> {
     /// Tells the packet path what the node is.
     pub fn put_node(&mut self, node: NodePath) -> Outcome {
@@ -68,12 +75,8 @@ impl State {
     /// Bits and ranges before the flags that say there are any; what is not wanted goes last.
     fn plan_node(&mut self, node: NodePath) -> Vec<Op> {
         let before = self.node.take();
-        for addr in &node.addresses {
-            self.filter.own_address(*addr);
-        }
-        for addr in before.iter().flat_map(|before| &before.addresses) {
-            self.filter.disown_address(*addr);
-        }
+        node.bits().into_iter().for_each(|bit| self.filter.own(bit));
+        before.iter().flat_map(NodePath::bits).for_each(|bit| self.filter.disown(bit));
         self.ranges.change(before.as_ref().map_or(&BTreeSet::new(), |before| &before.ranges), &node.ranges);
         let (put, remove) = self.ranges.plan();
         let mut ops = self.filter.wanted();

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::{Format, counters};
 use crate::datapath::{DeviceStatus, Exhausted, Fill};
+use crate::node::ports::remark;
 use crate::node::sysctls::{Outcome, State};
 use crate::text;
 
@@ -48,6 +49,9 @@ pub struct NodeStatus {
     /// How many ports these are: as many flows of one protocol can be masqueraded toward one backend.
     #[serde(rename = "portCount")]
     pub port_count: u32,
+    /// What is to be known of them, where they are few.
+    #[serde(rename = "portsRemark", skip_serializing_if = "Option::is_none")]
+    pub ports_remark: Option<String>,
     /// Whether pings of Service addresses are answered.
     #[serde(rename = "pingAnswered")]
     pub is_ping_answered: bool,
@@ -66,6 +70,7 @@ impl From<NodeConfig> for NodeStatus {
                 .collect(),
             ports: ranges.map(|range| format!("{}-{}", range.first(), range.last())).collect(),
             port_count: config.port_count(),
+            ports_remark: remark(&config),
             is_ping_answered: config.flags().has(NodeFlags::VIP_PING),
         }
     }
@@ -93,6 +98,9 @@ pub fn print_status_into(out: &mut impl Write, status: &Status, format: Format) 
     writeln!(out, "controller  {controller}")?;
     if let Some(node) = &status.node {
         writeln!(out, "masquerade  {}", masquerade(node))?;
+        if let Some(remark) = &node.ports_remark {
+            writeln!(out, "ports       {remark}")?;
+        }
         writeln!(out, "ping        {}", if node.is_ping_answered { "answered" } else { "not answered" })?;
     }
     let tables = [
@@ -300,6 +308,18 @@ ping        answered
  /proc/sys/net/netfilter/nf_conntrack_max  131072  not there yet: made when it is
 ";
         assert_eq!(printed(Format::Table), expected);
+    }
+
+    #[test]
+    fn a_status_says_that_ports_to_masquerade_with_are_few() {
+        let ports = [PortRange::new(65_001, 65_535), PortRange::EMPTY];
+        let address = Addr::from(IpAddr::from([192, 168, 0, 2]));
+        let node = NodeConfig::new(address, Addr::UNSPECIFIED, ports, NodeFlags::empty());
+        let mut out = Vec::new();
+        let status = Status { node: Some(node.into()), ..status() };
+        print_status_into(&mut out, &status, Format::Table).expect("a vector takes all");
+        let said = String::from_utf8(out).expect("text");
+        assert!(said.contains("\nports       535 are few"), "{said}");
     }
 
     #[test]

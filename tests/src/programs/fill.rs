@@ -123,6 +123,7 @@ impl Lab {
     }
 
     fn set_node(&mut self, node: NodeConfig) -> Result<()> {
+        node.port_bits().try_for_each(|bit| self.filter(bit))?;
         self.array("NODE")?.set(0, node, 0).context("write NODE")
     }
 

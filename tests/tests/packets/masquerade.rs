@@ -8,7 +8,7 @@ use lb_common::{Counter, FlowKey, Moment, NodeFlags, PortRange, Proto, Seen};
 use lb_tests::packet::Packet;
 use lb_tests::programs::{Device, Hook, Lab, Table, Verdict, frontend, service};
 
-use crate::case::{Case, each_of, ip, key};
+use crate::case::{Case, converse, each_of, ip, key};
 
 const UDP: Case = Case { v4: true, proto: Proto::UDP };
 
@@ -125,6 +125,23 @@ fn a_client_whose_port_was_taken_gets_another() {
     let answered = lab.from_outside(&sent.answer()).redirected();
     assert_eq!((answered.src, answered.dst), (UDP.frontend(), client(0)));
     assert!(lab.flow(Table::New, &key(&sent.answer(), Proto::UDP)).is_some());
+}
+
+#[test]
+fn answers_to_ports_that_are_no_longer_given_away_are_translated_krn_04() {
+    each_of(&[Proto::TCP, Proto::UDP], |case, lab| {
+        narrow(lab, 20_000, 20_599);
+        lab.serve(&case.service(case.there()));
+        let went_on = converse(lab, case, case.client(), case.frontend());
+        narrow(lab, 65_001, 65_535);
+        let answered = lab.from_outside(&went_on.answer()).redirected();
+        assert_eq!((answered.src, answered.dst), (case.frontend(), case.client()));
+        let still = lab.from_outside(&case.go_on(case.client(), case.frontend())).redirected();
+        assert_eq!(still, went_on);
+        let mut other = case.client();
+        other.set_port(50_000);
+        assert!(lab.from_outside(&case.open(other, case.frontend())).redirected().src.port() > 65_000);
+    });
 }
 
 #[test]

@@ -124,16 +124,16 @@ impl Collector {
 
 /// The bits of the filter by which packets of both directions are found. One entry tells both: the other may
 /// be on its way from one table to the other, or lost and about to be made anew.
-fn bits_of(key: &FlowKey, flow: &Flow) -> [FilterBit; 2] {
+fn bits_of(key: &FlowKey, flow: &Flow) -> impl Iterator<Item = FilterBit> {
     let counterpart = key.counterpart(flow);
     let (dialled, answer) = if flow.is_reverse() { (&counterpart, key) } else { (key, &counterpart) };
     let forward = FilterBit::frontend(&FrontendKey::new(dialled.dst(), dialled.dport(), dialled.proto()));
     let reverse = if flow.is_masqueraded() {
-        FilterBit::node_address(answer.dst())
+        [Some(FilterBit::node_address(answer.dst())), Some(FilterBit::masquerade_port(answer.dport()))]
     } else {
-        FilterBit::backend(answer.src(), answer.sport(), answer.proto())
+        [Some(FilterBit::backend(answer.src(), answer.sport(), answer.proto())), None]
     };
-    [forward, reverse]
+    reverse.into_iter().flatten().chain([forward])
 }
 
 /// What a flow is made of, if it has ended.

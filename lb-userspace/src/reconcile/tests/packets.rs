@@ -152,6 +152,27 @@ fn the_node_is_told_once_and_again_when_it_is_another() {
 }
 
 #[test]
+fn ports_that_are_no_longer_given_away_have_their_bits_until_no_flow_needs_them_krn_04() {
+    let mut reconciler = reconciler();
+    let with_ports = |first, last| {
+        let node = node(&["192.168.0.2"], &[]);
+        let ports = [PortRange::new(first, last), PortRange::EMPTY];
+        let config = NodeConfig::new(addr("192.168.0.2"), Addr::UNSPECIFIED, ports, node.config.flags());
+        NodePath { config, ..node }
+    };
+    reconciler.put_node(with_ports(61_000, 61_439));
+    let before = [61_000, 61_439].map(|port| FilterBit::masquerade_port(Port::new(port)));
+    assert!(before.iter().all(|bit| reconciler.store().filter.contains(bit)));
+    reconciler.put_node(with_ports(65_000, 65_535));
+    assert!(before.iter().all(|bit| reconciler.store().filter.contains(bit)));
+    let mut again = Reconciler::adopt(reconciler.into_store()).expect("readable");
+    again.put_node(with_ports(65_000, 65_535));
+    assert_eq!(idle(&mut again), BTreeSet::from(before));
+    again.clear_bits(before);
+    assert!(!before.iter().any(|bit| again.store().filter.contains(bit)));
+}
+
+#[test]
 fn what_an_earlier_run_put_for_the_node_stays_when_this_run_puts_the_same() {
     let mut first = reconciler();
     let told = node(&["192.168.0.2"], &["10.244.0.0/16"]);

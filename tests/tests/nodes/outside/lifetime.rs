@@ -6,6 +6,7 @@ use lb_tests::wire::Transport;
 use lb_tests::{Conversation, Inside, Process, ask_shunt, check, tcp};
 use serde_json::Value;
 
+use super::status::leave_few_ports;
 use super::{Edge, flow_table, for_app, for_both, here, there};
 
 /// What `shunt flows` says.
@@ -49,6 +50,23 @@ fn connections_go_on_when_their_service_and_its_endpoints_are_gone() {
         let said = download.finish(Duration::from_secs(90)).expect("the end of a download");
         assert!(said.contains("12000000"), "{said}");
     }
+}
+
+#[test]
+fn connections_go_on_when_other_ports_are_given_away_from_now_on_krn_04() {
+    let edge = Edge::serving(&[&there("remote").node_port(31_002)]);
+    let downloads = edge.on_node(31_002).map(|target| slow_download(&edge, &target));
+    wait_for_flows(&edge, |flows| flows.len() == 2 && flows.iter().all(|flow| flow["assured"] == true));
+    leave_few_ports(&edge);
+    // The next instance finds no other ports either.
+    let Edge { shunt, servers, here, there, client, node, other, network } = edge;
+    shunt.stop().expect("an end");
+    let shunt = lb_tests::Shunt::resume(&node, &lb_tests::Options::default()).expect("a new instance");
+    for download in downloads {
+        let said = download.finish(Duration::from_secs(20)).expect("the end of a download");
+        assert!(said.contains("12000000"), "{said}");
+    }
+    drop((shunt, servers, here, there, client, node, other, network));
 }
 
 #[test]

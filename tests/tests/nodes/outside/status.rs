@@ -18,7 +18,7 @@ fn status(edge: &Edge) -> Value {
 }
 
 #[track_caller]
-fn wait_for_status(edge: &Edge, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn wait_for_status(edge: &Edge, wanted: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let said = status(edge);
@@ -71,10 +71,29 @@ fn an_address_that_the_node_gets_later_is_served() {
 
 /// Leaves 535 ports to masquerade with: what the kernel gives to sockets is none of them.
 #[track_caller]
-fn leave_few_ports(edge: &Edge) {
-    edge.node.place().set("net/ipv4/ip_local_port_range", "1024 65000").expect("a setting");
-    edge.node.ip(&["addr add 192.168.49.200/24 dev eth0"]).expect("a change of the node");
+pub(super) fn leave_few_ports(edge: &Edge) {
+    give_to_sockets(edge, "1024 65000");
     wait_for_status(edge, |status| status["node"]["portCount"] == 535);
+}
+
+/// The kernel gives these ports to sockets of the node, which hears of it.
+#[track_caller]
+fn give_to_sockets(edge: &Edge, ports: &str) {
+    edge.node.place().set("net/ipv4/ip_local_port_range", ports).expect("a setting");
+    edge.node.ip(&["addr add 192.168.49.200/24 dev eth0"]).expect("a change of the node");
+}
+
+#[test]
+fn where_sockets_have_all_ports_endpoints_elsewhere_are_served_still_and_it_is_said() {
+    let edge = Edge::serving(&[&there("remote").node_port(31_002)]);
+    let seen = edge.shunt.lines_so_far();
+    give_to_sockets(&edge, "1024 65535");
+    let said = wait_for_status(&edge, |status| status["node"]["portsRemark"].is_string());
+    assert!(said["node"]["portCount"].as_u64() >= Some(30_000), "{said:#}");
+    edge.shunt.wait_for_line(seen, |line| line.contains("shared with sockets")).expect("a warning");
+    for target in edge.on_node(31_002) {
+        assert_eq!(check::dial(&edge.client, &tcp(&target)).greeting.pod, "there", "{target}");
+    }
 }
 
 #[test]

@@ -182,20 +182,22 @@ fn bits_that_a_flow_needs_are_told_from_those_that_none_does() {
 }
 
 #[test]
-fn a_masqueraded_answer_needs_the_address_of_the_node() {
+fn a_masqueraded_answer_needs_the_address_of_the_node_and_its_port() {
     let sample = udp(1);
     let flags = FlowFlags::REVERSE.with(FlowFlags::MASQUERADED);
     let answer = Flow::new(&sample.forward.0.reversed(), flags, OWNER, at(100));
     let frontend = FrontendKey::new(addr("10.0.0.1"), Port::new(80), Proto::UDP);
-    let needed = [FilterBit::frontend(&frontend), FilterBit::node_address(sample.reverse.0.dst())];
-    assert_eq!(bits_of(&sample.reverse.0, &answer), needed);
+    let (addr, port) = (sample.reverse.0.dst(), sample.reverse.0.dport());
+    let needed =
+        [FilterBit::node_address(addr), FilterBit::masquerade_port(port), FilterBit::frontend(&frontend)];
+    assert!(bits_of(&sample.reverse.0, &answer).eq(needed));
 }
 
 #[test]
 fn one_direction_alone_tells_the_bits_of_both() {
     let sample = udp(1);
     let (key, flow) = sample.forward;
-    assert_eq!(bits_of(&key, &flow), bits_of(&sample.reverse.0, &sample.reverse.1));
+    assert!(bits_of(&key, &flow).eq(bits_of(&sample.reverse.0, &sample.reverse.1)));
 }
 
 proptest! {

@@ -21,6 +21,8 @@ enum Step {
     Wait,
     /// The next part of a round of the collector.
     Collect,
+    /// The kernel is told to give sockets other ports.
+    Ports,
     /// The instance ends and another takes over.
     Restart,
 }
@@ -32,12 +34,14 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (1_u16..6, 0_usize..64).prop_map(|(client, seen)| Step::Begin { client, seen }),
         1 => Just(Step::Wait),
         6 => Just(Step::Collect),
+        1 => Just(Step::Ports),
         1 => Just(Step::Restart),
     ]
 }
 
-/// What a program read of the maps: a frontend and a backend of it, and whether that one is on this node.
-type Found = (FrontendKey, u8, bool);
+/// What a program read of the maps: a frontend and a backend of it, whether that one is on this node, and the
+/// first port to masquerade with.
+type Found = (FrontendKey, u8, bool, u16);
 
 /// A node, its maps, and everything that reads or writes them.
 struct Scene {
@@ -49,6 +53,8 @@ struct Scene {
     /// No program runs for as long as it takes from one time to the next.
     read: [Vec<Found>; 2],
     round: Round,
+    /// The first of the 256 ports to masquerade with; when programs may have read another, that one is in `read`.
+    first_port: u16,
 }
 
 /// How far a round of the collector is.
@@ -70,22 +76,25 @@ impl Scene {
             now: 1_000,
             read: [Vec::new(), Vec::new()],
             round: Round::Over,
+            first_port: 1_024,
         };
         scene.tell_all();
         scene
     }
 
     fn tell_all(&mut self) {
-        let config =
-            NodeConfig::new(addr(NODE), Addr::UNSPECIFIED, [PortRange::EMPTY; 2], NodeFlags::empty());
-        let addresses = BTreeSet::from([addr(NODE)]);
+        self.tell_node();
+        self.reconciler.replace_all(self.world.values().cloned().collect());
+    }
+
+    fn tell_node(&mut self) {
+        let ports = [PortRange::new(self.first_port, self.first_port + 255), PortRange::EMPTY];
         self.reconciler.put_node(NodePath {
-            config,
-            addresses,
+            config: NodeConfig::new(addr(NODE), Addr::UNSPECIFIED, ports, NodeFlags::empty()),
+            addresses: BTreeSet::from([addr(NODE)]),
             ranges: BTreeSet::new(),
             service_cidrs: Vec::new(),
         });
-        self.reconciler.replace_all(self.world.values().cloned().collect());
     }
 
     fn take(&mut self, step: &Step) {
@@ -94,6 +103,10 @@ impl Scene {
             Step::Begin { client, seen } => self.begin(*client, *seen),
             Step::Wait => self.now += 40,
             Step::Collect => self.collect(),
+            Step::Ports => {
+                self.first_port = if self.first_port == 1_024 { 2_048 } else { 1_024 };
+                self.tell_node();
+            }
             Step::Restart => {
                 let fresh = Reconciler::adopt(Maps::new(16, 64, 64)).expect("readable");
                 let store = std::mem::replace(&mut self.reconciler, fresh).into_store();
@@ -122,14 +135,16 @@ impl Scene {
             for backend in cluster {
                 let number = backend.trim_end_matches(":80").rsplit('.').next().expect("a number");
                 let number: u8 = number.parse().expect(number);
-                self.read[1].push((frontend, number, number.is_multiple_of(2)));
+                self.read[1].push((frontend, number, number.is_multiple_of(2), self.first_port));
             }
         }
     }
 
     fn begin(&mut self, client: u16, seen: usize) {
         let all: Vec<&Found> = self.read.iter().flatten().collect();
-        let Some((frontend, endpoint, on_node)) = (!all.is_empty()).then(|| *all[seen % all.len()]) else {
+        let Some((frontend, endpoint, on_node, first_port)) =
+            (!all.is_empty()).then(|| *all[seen % all.len()])
+        else {
             return;
         };
         let (source, flags) = if on_node {
@@ -138,10 +153,11 @@ impl Scene {
             (addr(NODE), FlowFlags::MASQUERADED)
         };
         let port = Port::new(client);
+        let sent_from = if on_node { port } else { Port::new(first_port + client) };
         let dialled =
             FlowKey::new(addr("192.0.2.9"), port, frontend.addr(), frontend.port(), frontend.proto());
         let backend = addr(&format!("10.244.0.{endpoint}"));
-        let sent = FlowKey::new(source, port, backend, Port::new(80), frontend.proto());
+        let sent = FlowKey::new(source, sent_from, backend, Port::new(80), frontend.proto());
         let there = Flow::new(&sent, flags, OWNER, at(self.now)).with_seen(Seen::of_tcp(SYN));
         let back = Flow::new(&dialled.reversed(), flags.with(FlowFlags::REVERSE), OWNER, at(self.now));
         self.flows.new.insert(dialled, there);
@@ -195,7 +211,9 @@ proptest! {
             scene.collect();
         }
         assert!(scene.flows.new.is_empty() && scene.flows.assured.is_empty());
-        let mut fresh = Scene { world: scene.world.clone(), ..Scene::new() };
+        let mut fresh = Scene { world: scene.world.clone(), first_port: scene.first_port, ..Scene::new() };
+        // What was told of the node before counts no more.
+        fresh.reconciler = Reconciler::adopt(Maps::new(16, 64, 64)).expect("readable");
         fresh.tell_all();
         prop_assert_eq!(&scene.reconciler.store().filter, &fresh.reconciler.store().filter);
     }
