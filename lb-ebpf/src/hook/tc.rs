@@ -108,7 +108,7 @@ fn arrive(skb: *mut __sk_buff, pod_side: bool) -> i32 {
         return shunt_deliver(skb, flags);
     }
     if !perhaps {
-        return PASS;
+        return shunt_other(skb);
     }
     let Some((_, taken)) = take_up(skb) else {
         return DROP;
@@ -132,8 +132,13 @@ fn later_fragment(skb: *mut __sk_buff) -> i32 {
     };
     if fragment::recall(&mut taken.headers) {
         let flags = shunt_follow();
-        return if flags == flow::NONE { PASS } else { shunt_deliver(skb, flags) };
+        if flags != flow::NONE {
+            return shunt_deliver(skb, flags);
+        }
     }
+    let Some((_, taken)) = take_up(skb) else {
+        return DROP;
+    };
     match lookup_guard(&taken.headers) {
         Some(flags) if !flags.has(FrontendFlags::PING_ONLY) => drop(Counter::FragmentUnknown),
         _ => PASS,

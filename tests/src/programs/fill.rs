@@ -134,6 +134,12 @@ impl Lab {
         ok(self.put_range(&Key::new(RangeKey::FULL, key)));
     }
 
+    /// A bit that something else has set.
+    #[track_caller]
+    pub fn set_by_chance(&mut self, bit: FilterBit) {
+        ok(self.filter(bit));
+    }
+
     pub(super) fn describe_node(&mut self) -> Result<()> {
         for addr in [IpAddr::from(NODE_V4), IpAddr::from(NODE_V6)] {
             self.filter(FilterBit::node_address(addr.into()))?;

@@ -2,9 +2,9 @@
 
 use lb_common::{Counter, FrontendFlags, Proto};
 use lb_tests::packet::Packet;
-use lb_tests::programs::Lab;
+use lb_tests::programs::{Lab, Table};
 
-use crate::case::{Case, converse, each_of};
+use crate::case::{Case, converse, each_of, key};
 
 const UDP: [Proto; 1] = [Proto::UDP];
 
@@ -106,5 +106,17 @@ fn nothing_is_answered_to_a_later_fragment() {
         let (_, parts) = big(case, case.client(), case.frontend());
         let _sent = lab.from_outside(&parts[0]).redirected();
         lab.from_outside(&parts[1].clone().ttl(1)).counting(&[Counter::TtlExpired]).dropped();
+    });
+}
+
+#[test]
+fn a_later_fragment_whose_flow_is_gone_is_dropped_at_an_address_of_services() {
+    each_of(&UDP, |case, lab| {
+        lab.serve(&case.service(case.here()));
+        lab.guard(case.frontend().ip(), FrontendFlags::default());
+        let (whole, parts) = big(case, case.client(), case.frontend());
+        let _received = lab.from_outside(&parts[0]).passed();
+        lab.remove_flow(Table::New, &key(&whole, case.proto));
+        lab.from_outside(&parts[1]).counting(&[Counter::FragmentUnknown]).dropped();
     });
 }

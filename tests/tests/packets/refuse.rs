@@ -1,9 +1,10 @@
 //! Packets that can't be served: answered in the way that their client understands, or dropped.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use lb_common::limit::{ANSWERS_A_SECOND, ANSWERS_AT_ONCE};
-use lb_common::{Counter, FrontendFlags, NodeFlags, Proto, RangeSet};
+use lb_common::{Counter, FilterBit, FrontendFlags, NodeFlags, Port, Proto, RangeSet};
 use lb_tests::packet::{ACK, Body, FIN, HERE, PEER, Packet, RST, SYN, icmp, sctp, tcp};
 use lb_tests::programs::{Device, Hook, Lab, Verdict, service};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
@@ -181,6 +182,28 @@ fn an_unallocated_address_of_services_is_dropped_where_their_network_is_known() 
         );
         lab.from_outside(&dial).counting(&[Counter::UnallocatedAddress]).dropped();
         lab.from_pod(&dial).counting(&[Counter::UnallocatedAddress]).dropped();
+    });
+}
+
+#[test]
+fn bits_that_are_set_by_chance_let_nothing_by() {
+    each_of(&[Proto::TCP, Proto::UDP], |case, lab| {
+        let mut elsewhere = case.frontend();
+        elsewhere.set_port(81);
+        let unallocated = SocketAddr::new(ip(if case.v4 { "10.96.7.7" } else { "fd00:10:96::77" }), 81);
+        lab.set_by_chance(FilterBit::masquerade_port(Port::new(81)));
+        for addr in [elsewhere, unallocated] {
+            lab.set_by_chance(FilterBit::node_address(addr.ip().into()));
+        }
+        lab.guard(case.frontend().ip(), FrontendFlags::default());
+        lab.node(NodeFlags::CLUSTER_IP_RANGES);
+        let network = if case.v4 { ("10.96.0.0", 16) } else { ("fd00:10:96::", 108) };
+        lab.add_range(RangeSet::CLUSTER_IPS, ip(network.0), network.1);
+        let ran = lab.from_outside(&case.open(case.client(), elsewhere));
+        assert!(ran.counts().contains(&Counter::UnknownPort), "{:?}", ran.counts());
+        let _refusal = ran.redirected();
+        let ran = lab.from_outside(&case.open(case.client(), unallocated));
+        ran.counting(&[Counter::UnallocatedAddress]).dropped();
     });
 }
 
