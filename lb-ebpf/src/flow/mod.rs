@@ -45,7 +45,8 @@ fn follow(work: &mut Work) -> Option<FlowFlags> {
     let Work { headers, to, forward, reverse, .. } = work;
     let (key, seen, now) = (&headers.tuple, headers.seen(), flows::now());
     if let Some(flow) = flows::lookup_assured(key) {
-        if is_stale(key, flow) || (seen.has(Seen::OPEN) && is_over(key, flow)) {
+        // Who opens again knows nothing of the connection, and would never be answered by an endpoint that is gone.
+        if is_stale(key, flow) || (seen.has(Seen::OPEN) && (is_over(key, flow) || !is_served(flow))) {
             flows::remove_assured(&key.counterpart(flow));
             flows::remove_assured(key);
             return None;

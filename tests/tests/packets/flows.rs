@@ -176,6 +176,27 @@ fn an_open_tuple_that_opens_again_stays_the_flow_that_it_is() {
 }
 
 #[test]
+fn an_open_tuple_whose_endpoint_is_gone_begins_a_flow_of_its_own_when_it_opens_again() {
+    each_of(&[Proto::TCP, Proto::SCTP], |case, lab| {
+        let (service, backends) = lab.serve(&case.service(case.here()));
+        let went_on = converse(lab, case, case.client(), case.frontend());
+        let mut other = case.here();
+        other.set_port(9_090);
+        lab.replace_backend(backends[0], case.here(), BackendFlags::GONE, 1, service);
+        let (_, backends) =
+            lab.serve(&lb_tests::programs::service(frontend(case.other_frontend(), case.proto)).to(other));
+        lab.relist(service, &backends);
+        // Whoever is connected still stays so.
+        assert_eq!(lab.from_outside(&case.go_on(case.client(), case.frontend())).passed(), went_on);
+        let ran = lab.from_outside(&case.dial()).counting(&[Counter::NewFlow, Counter::TcForward]);
+        let opened = ran.passed();
+        assert_eq!(opened.dst, other);
+        assert_eq!(lab.to_outside(&opened.answer()).passed().src, case.frontend());
+        assert_eq!((lab.count_flows(Table::New), lab.count_flows(Table::Assured)), (2, 0));
+    });
+}
+
+#[test]
 fn a_retransmission_after_the_close_is_translated_still() {
     each_of(&[Proto::TCP, Proto::SCTP], |case, lab| {
         lab.serve(&case.service(case.here()));
