@@ -18,14 +18,14 @@ use crate::{
 };
 
 /// Refuses a packet to a frontend in the way that its client understands (NOE-01, CIP-03), or drops it where
-/// policy says so (NOE-02, LSR-01). `reason` is the number of the counter that says why. Returns the verdict.
+/// policy says so (NOE-02, LSR-01), or where it may be served when it is sent again ([`Counter::Inconsistent`]).
+/// `reason` is the number of the counter that says why. Returns the verdict.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn shunt_refuse(skb: *mut __sk_buff, reason: u32) -> i32 {
     const NO_FLOW: u32 = Counter::NoFlow.index();
     const NO_ENDPOINT: u32 = Counter::NoEndpoint.index();
     const UNKNOWN_PORT: u32 = Counter::UnknownPort.index();
-    const INCONSISTENT: u32 = Counter::Inconsistent.index();
     let Some((mut packet, Work { headers, .. })) = take_up(skb) else {
         return DROP;
     };
@@ -38,7 +38,7 @@ pub extern "C" fn shunt_refuse(skb: *mut __sk_buff, reason: u32) -> i32 {
     let tcp = proto == Proto::TCP;
     match reason {
         NO_FLOW if !tcp => return DROP,
-        NO_FLOW | NO_ENDPOINT | UNKNOWN_PORT | INCONSISTENT => {}
+        NO_FLOW | NO_ENDPOINT | UNKNOWN_PORT => {}
         _ => return DROP,
     }
     if !tcp {

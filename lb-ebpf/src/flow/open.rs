@@ -114,7 +114,7 @@ fn begin(work: &mut Work, flags: FlowFlags) -> Result<FlowFlags, Counter> {
     }
 }
 
-/// Neither this flow nor another has the tuple.
+/// Neither this flow nor another has the tuple, and nothing is left of this one: its client sends again.
 const MET_NONE: u32 = 1 << 16;
 
 /// Meets the flow that the tuple of `work.forward` has already, and returns the flags of the one that counts:
@@ -123,7 +123,14 @@ const MET_NONE: u32 = 1 << 16;
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn shunt_meet() -> u32 {
-    known().and_then(meet).map_or(MET_NONE, |flags| flags.bits().into())
+    let Some(work) = known() else {
+        return MET_NONE;
+    };
+    if let Some(flags) = meet(work) {
+        return flags.bits().into();
+    }
+    flows::remove_new(&work.to.reversed());
+    MET_NONE
 }
 
 #[inline(always)]

@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use lb_common::limit::{ANSWERS_A_SECOND, ANSWERS_AT_ONCE};
-use lb_common::{Counter, FilterBit, FrontendFlags, NodeFlags, Port, Proto, RangeSet};
+use lb_common::{BackendId, Counter, FilterBit, FrontendFlags, NodeFlags, Port, Proto, RangeSet};
 use lb_tests::packet::{ACK, Body, FIN, HERE, PEER, Packet, RST, SYN, icmp, sctp, tcp};
-use lb_tests::programs::{Device, Hook, Lab, Verdict, service};
+use lb_tests::programs::{Device, Hook, Lab, Table, Verdict, service};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -204,6 +204,19 @@ fn bits_that_are_set_by_chance_let_nothing_by() {
         let _refusal = ran.redirected();
         let ran = lab.from_outside(&case.open(case.client(), unallocated));
         ran.counting(&[Counter::UnallocatedAddress]).dropped();
+    });
+}
+
+#[test]
+fn what_the_maps_contradict_themselves_about_is_dropped_so_that_its_client_sends_again() {
+    each(|case, lab| {
+        let (service, backends) = lab.serve(&case.service(case.here()));
+        // A slot of the list leads to nobody: the list was changed while it was read.
+        lab.relist(service, &[BackendId::from_number(999)]);
+        lab.from_outside(&case.dial()).counting(&[Counter::Inconsistent]).dropped();
+        assert_eq!(lab.count_flows(Table::New), 0);
+        lab.relist(service, &backends);
+        assert_eq!(lab.from_outside(&case.dial()).passed().dst, case.here());
     });
 }
 
