@@ -118,6 +118,7 @@ fn finish(packet: Skb, answer: Option<()>, counter: Counter) -> i32 {
 
 #[inline(always)]
 fn back(packet: Skb) -> i32 {
+    packet.take_tag_off();
     // SAFETY: a helper call without pointers.
     unsafe { bpf_redirect(packet.ifindex(), 0) as i32 }
 }

@@ -103,7 +103,8 @@ impl Way {
 
     /// The packet goes this way; its next hop is resolved where it isn't yet.
     #[inline(always)]
-    pub fn go(&self) -> i32 {
+    pub fn go(&self, packet: Skb) -> i32 {
+        packet.take_tag_off();
         // SAFETY: integers and a union of integers.
         let mut next: bpf_redir_neigh = unsafe { mem::zeroed() };
         // An IPv4 route may lead over an IPv6 next hop (RFC 5549): the lookup says so.

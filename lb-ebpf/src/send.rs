@@ -50,7 +50,7 @@ pub extern "C" fn shunt_deliver(skb: *mut __sk_buff, flags: u32) -> i32 {
         return PASS;
     };
     match rewrite::decrement_ttl(&mut packet, headers) {
-        Some(()) => way.go(),
+        Some(()) => way.go(packet),
         None => drop(Counter::Malformed),
     }
 }
@@ -78,7 +78,7 @@ pub fn deliver_error(packet: &mut Skb, work: &Work, src: Addr, masqueraded: bool
         return PASS;
     }
     match rewrite::decrement_ttl(packet, headers) {
-        Some(()) => way.go(),
+        Some(()) => way.go(*packet),
         None => drop(Counter::Malformed),
     }
 }

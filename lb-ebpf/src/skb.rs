@@ -7,7 +7,10 @@ mod access;
 
 use core::arch::asm;
 
-use aya_ebpf::{bindings::__sk_buff, helpers::generated::bpf_skb_pull_data};
+use aya_ebpf::{
+    bindings::__sk_buff,
+    helpers::generated::{bpf_skb_pull_data, bpf_skb_vlan_pop},
+};
 use lb_common::packet::Packet;
 
 /// Bytes at the front that are made readable: Ethernet, an IPv6 header with its extensions, or an ICMP error
@@ -56,11 +59,29 @@ impl Skb {
         }
     }
 
-    /// Whether a VLAN tag was taken off by hardware: the packet belongs to the VLAN's own device.
+    /// Whether it belongs to a VLAN's own device. A tag with a priority alone has the number 0 (IEEE 802.1Q §6.9.3), and
+    /// such a packet is the device's.
     #[inline(always)]
     pub fn is_tagged(&self) -> bool {
+        const NUMBER: u32 = 0xfff;
+        // SAFETY: a word of the context.
+        self.has_tag() && unsafe { (&raw const (*self.0).vlan_tci).read_volatile() } & NUMBER != 0
+    }
+
+    /// Whether it has a tag beside its bytes, taken off by hardware or by the kernel.
+    #[inline(always)]
+    fn has_tag(&self) -> bool {
         // SAFETY: a word of the context.
         unsafe { (&raw const (*self.0).vlan_present).read_volatile() != 0 }
+    }
+
+    /// Takes the tag off that has a priority alone: the stack does so before it sends a packet on.
+    #[inline(always)]
+    pub fn take_tag_off(&self) {
+        if self.has_tag() {
+            // SAFETY: the context is this program's own.
+            unsafe { bpf_skb_vlan_pop(self.0) };
+        }
     }
 
     /// Whose its Ethernet destination is.
