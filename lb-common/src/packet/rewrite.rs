@@ -28,13 +28,16 @@ pub fn rewrite<P: Packet>(packet: &mut P, headers: &Headers, to: &FlowKey) -> Op
         fix_crc(packet, headers, to)?;
     }
     let addresses = set_addresses(packet, L3, from, to)?;
-    if headers.part == Part::Later {
-        return Some(());
+    if headers.part != Part::Later
+        && let Some(field) = checksum_field(from.proto(), headers.l4, headers.is_v4())
+    {
+        return packet.fix_checksum(field, addresses, ports);
     }
-    match checksum_field(from.proto(), headers.l4, headers.is_v4()) {
-        Some(field) => packet.fix_checksum(field, addresses, ports),
-        None => Some(()),
+    // IPv4's are balanced by its header's checksum.
+    if !headers.is_v4() {
+        packet.note_change(addresses);
     }
+    Some(())
 }
 
 /// Decrements the TTL or hop limit, which is above one.

@@ -6,6 +6,7 @@ mod corpus;
 mod errors;
 mod forms;
 mod fragments;
+mod noted;
 
 use core::net::IpAddr;
 
