@@ -109,7 +109,9 @@ pub fn work() -> Option<*mut Work> {
 /// The frontend of an address, or a guard.
 #[inline(always)]
 pub fn lookup_frontend(key: &FrontendKey) -> Option<Frontend> {
-    // SAFETY: not preallocated, so an element is freed by RCU only after this program has ended.
+    // SAFETY: the memory of an element is an element's until this program has ended. Since Linux 6.1 it may be another
+    // frontend's at once when this one is removed, while it is read: for that packet the removal is late by its own
+    // length, and the service may be another's.
     unsafe { FRONTENDS.get(key) }.copied()
 }
 

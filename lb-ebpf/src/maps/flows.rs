@@ -37,8 +37,9 @@ pub fn now() -> Moment {
 #[inline(always)]
 pub fn lookup_assured(key: &FlowKey) -> Option<&'static mut Flow> {
     let flow = FLOWS.get_ptr_mut(key)?;
-    // SAFETY: not preallocated, so an element is freed by RCU only after this program has ended. Others may
-    // write its state at the same time: words of their own, and the last of them counts.
+    // SAFETY: the memory of an element is an element's until this program has ended. Others may write its state at the
+    // same time: words of their own, and the last of them counts. Since Linux 6.1 it may be another flow's at once when
+    // this one is removed, as in `lookup_new`.
     unsafe { flow.as_mut() }
 }
 
@@ -46,8 +47,9 @@ pub fn lookup_assured(key: &FlowKey) -> Option<&'static mut Flow> {
 #[inline(always)]
 pub fn lookup_new(key: &FlowKey) -> Option<&'static mut Flow> {
     let flow = NEW_FLOWS.get_ptr_mut(key)?;
-    // SAFETY: an element of the cache may become another flow's while it is used: the packet in hand then goes
-    // where that one's do, and its checksum, made for both ends, is wrong or it is nobody's there.
+    // SAFETY: the memory of an element is an element's until this program has ended. It may become another flow's while
+    // it is used: the packet in hand then goes where that one's do, with a right checksum, and is out of window there
+    // or, of UDP, a stranger's datagram (docs/packet-paths.md, «Limits»).
     unsafe { flow.as_mut() }
 }
 
