@@ -20,6 +20,7 @@ mod name;
 mod netns;
 mod network;
 mod node;
+mod others;
 pub mod packet;
 mod place;
 mod process;
@@ -36,6 +37,7 @@ pub use dial::{Conversation, Dial, Hammer, HeldSocket, bind, flood, tcp, udp, ud
 pub use kernel::freeze;
 pub use network::{Network, Outside};
 pub use node::{Node, Pod};
+pub use others::Others;
 pub use place::{Inside, Place, probe, programs_dir};
 pub use process::Process;
 pub use serve::{Serve, serve};

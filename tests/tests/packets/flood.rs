@@ -1,6 +1,6 @@
 //! Floods: spoofed sources churn the new flows among themselves and leave the others alone.
 
-use lb_common::Proto;
+use lb_common::{Counter, Proto};
 use lb_tests::packet::Packet;
 use lb_tests::programs::{Device, Hook, Lab, Table, Verdict};
 
@@ -18,8 +18,7 @@ fn spoof(frame: &mut [u8], number: u32) {
 
 /// Pours a flood of so many spoofed packets over a node with conversations, while new ones begin. `NEW_FLOWS` has
 /// room for the flows of 65,536.
-fn pour(case: Case, flood: u32) {
-    let mut lab = Lab::new();
+fn pour(mut lab: Lab, case: Case, flood: u32) -> Lab {
     lab.serve(&case.service(case.there()));
     let client = |port| std::net::SocketAddr::new(case.client().ip(), port);
     let sent: Vec<_> = (1..=CONVERSATIONS)
@@ -48,6 +47,7 @@ fn pour(case: Case, flood: u32) {
     }
     assert!(lost * 100 <= begun, "{lost} of {begun} conversations that began in the flood were lost");
     assert!(lab.count_flows(Table::Assured) >= 2 * usize::from(CONVERSATIONS));
+    lab
 }
 
 /// Whether a conversation that begins amid the flood comes to be.
@@ -71,10 +71,26 @@ fn begins(lab: &mut Lab, case: Case, client: std::net::SocketAddr, frame: &mut [
 
 #[test]
 fn a_flood_of_spoofed_syns_leaves_conversations_alone_and_lets_new_ones_begin() {
-    pour(Case { v4: true, proto: Proto::TCP }, 1_000_000);
+    pour(Lab::new(), Case { v4: true, proto: Proto::TCP }, 1_000_000);
 }
 
 #[test]
 fn a_flood_of_spoofed_datagrams_leaves_conversations_alone_and_lets_new_ones_begin() {
-    pour(Case { v4: true, proto: Proto::UDP }, 300_000);
+    pour(Lab::new(), Case { v4: true, proto: Proto::UDP }, 300_000);
+}
+
+#[test]
+fn a_flood_over_a_full_table_leaves_conversations_alone_and_lets_new_ones_begin() {
+    let case = Case { v4: true, proto: Proto::TCP };
+    let full = 2 * usize::from(CONVERSATIONS);
+    let lab = Lab::with_sizes(&[("FLOWS", 2 * u32::from(CONVERSATIONS))]);
+    let mut lab = pour(lab, case, 200_000);
+    assert_eq!(lab.count_flows(Table::Assured), full);
+    // One more goes on where it is, and is counted.
+    let client = std::net::SocketAddr::new(case.client().ip(), 9_000);
+    let opened = lab.from_outside(&case.open(client, case.frontend())).redirected();
+    let _answered = lab.from_outside(&opened.answer()).redirected();
+    let ran = lab.from_outside(&case.go_on(client, case.frontend()));
+    ran.counting(&[Counter::FlowTableFull, Counter::TcForward]).redirected();
+    assert_eq!(lab.count_flows(Table::Assured), full);
 }

@@ -73,11 +73,42 @@ fn checksums_hold_where_no_device_completes_them() {
             check::dial(&edge.client, &udp(&target));
         }
     }
+    every_checksum_was_right(&edge);
+}
+
+#[test]
+fn checksums_hold_that_the_node_completes_after_they_were_rewritten() {
+    let edge = both();
+    // What pods and the client leave to a device comes to the programs as it is, and is completed behind them: by
+    // the node, where a packet leaves it.
+    for device in ["eth0", "here"] {
+        edge.node.place().run("ethtool", &["-K", device, "tx", "off"]).expect("ethtool");
+    }
+    let expected = reference(&edge.here);
+    for port in [31_001, 31_002] {
+        for target in edge.on_node(port) {
+            assert_eq!(download(&edge, &target), expected, "{target}");
+        }
+        for target in edge.on_node(port + 100) {
+            for size in [1, 1_000, 60_000] {
+                check::dial(&edge.client, &udp(&target).size(size));
+            }
+        }
+    }
+    every_checksum_was_right(&edge);
+}
+
+/// No stack has met a wrong one.
+#[track_caller]
+fn every_checksum_was_right(edge: &Edge) {
     for place in [edge.node.place(), edge.client.place(), edge.here.place(), edge.there.place()] {
         let said = place.run("cat", &["/proc/net/netstat", "/proc/net/snmp"]).expect("counters");
         for name in ["Tcp:InCsumErrors", "Udp:InCsumErrors"] {
             assert_eq!(counter(&said, name), Some(0), "{name}");
         }
+        let said = place.run("cat", &["/proc/net/snmp6"]).expect("counters");
+        let wrong = said.lines().find(|line| line.starts_with("Udp6InCsumErrors")).expect("a counter");
+        assert_eq!(wrong.split_whitespace().last(), Some("0"), "{wrong}");
     }
 }
 

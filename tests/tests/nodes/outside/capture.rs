@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lb_tests::packet::capture::{Captured, judge};
-use lb_tests::{Inside, Process, check, tcp, udp};
+use lb_tests::{Inside, Place, Process, check, tcp, udp};
 
 use super::{Edge, for_app, here, there};
 
@@ -15,13 +15,19 @@ const WRONG: [&str; 5] = ["incorrect", "bad cksum", "bad udp cksum", "wrong", "t
 /// A file of all that goes over the client's wire during `traffic`.
 #[track_caller]
 fn capture(edge: &Edge, traffic: impl FnOnce()) -> PathBuf {
+    capture_at(edge, edge.client.place(), traffic)
+}
+
+/// The same for the wire of `place`.
+#[track_caller]
+fn capture_at(edge: &Edge, place: &Place, traffic: impl FnOnce()) -> PathBuf {
     // What would be left for a device to complete is completed before it is captured.
     for place in [edge.node.place(), edge.client.place(), edge.here.place(), edge.there.place()] {
         let off = ["tx", "tso", "gso", "gro"].map(|what| [what, "off"]).concat();
         place.run("ethtool", &[&["-K", "eth0"], off.as_slice()].concat()).expect("ethtool");
     }
     let file = edge.node.manifests().with_file_name("client.pcap");
-    let mut command = edge.client.place().command("tcpdump").expect("a command");
+    let mut command = place.command("tcpdump").expect("a command");
     // A buffer of 64 MB, for the machine may be busy.
     command.args(["-i", "eth0", "-B", "65536", "-U", "--immediate-mode", "-Z", "root", "-w"]).arg(&file);
     let tcpdump = Process::start("tcpdump", &mut command).expect("tcpdump");
@@ -107,5 +113,33 @@ fn every_packet_of_a_client_has_right_checksums_and_comes_from_whom_it_dialled()
         assert!(!WRONG.iter().any(|wrong| line.contains(wrong)), "{line}");
         // No address of a pod ever comes this far (KRN-10).
         assert!(!line.contains("10.244.") && !line.contains("fd00:10:244:"), "{line}");
+    }
+}
+
+#[test]
+fn every_packet_at_a_pod_has_right_checksums_and_is_of_whom_the_pod_should_see() {
+    let local_udp = for_app("local-udp", "here").port(5000).udp().node_port(31_101);
+    let remote_udp = for_app("remote-udp", "there").port(5000).udp().node_port(31_102);
+    let (local, remote) = (here("local").node_port(31_001), there("remote").node_port(31_002));
+    let edge = Edge::serving(&[&local, &remote, &local_udp, &remote_udp]);
+    let client = [IpAddr::from(edge.client.v4()), edge.client.v6().into()];
+    // A pod of the node sees the client and not the node in its place; one of another node the other way round.
+    let pods = [(&edge.here, 31_001, edge.node.addresses()), (&edge.there, 31_002, client)];
+    for (pod, port, unseen) in pods {
+        let file = capture_at(&edge, pod.place(), || {
+            for target in edge.on_node(port + 100) {
+                check::dial(&edge.client, &udp(&target).size(1_000));
+            }
+            for target in edge.on_node(port) {
+                edge.shell(&format!("curl -sSf --max-time 60 http://{target}/bytes/1000000 | wc -c"));
+            }
+        });
+        let captured = judge(&file, |src, dst| {
+            anyhow::ensure!(!unseen.contains(&src) && !unseen.contains(&dst), "{src} to {dst}");
+            Ok(())
+        });
+        let captured = captured.unwrap_or_else(|error| panic!("{}: {error:#}", pod.name()));
+        assert!(captured.tcp > 200 && captured.udp >= 4, "{}: {captured:?}", pod.name());
+        std::fs::remove_file(&file).expect("removed");
     }
 }

@@ -85,6 +85,38 @@ fn masqueraded_always_every_backend_sees_the_node() {
 }
 
 #[test]
+fn by_clsact_filters_clients_are_served_and_refused_alike() {
+    let services = [
+        here("local").node_port(31_001),
+        there("remote").node_port(31_002),
+        for_app("local-udp", "here").port(5000).udp().node_port(31_101),
+        for_app("remote-udp", "there").port(5000).udp().node_port(31_102),
+        for_app("nobody", "nobody").port(80).node_port(31_003),
+        for_app("nobody-udp", "nobody").port(80).udp().node_port(31_103),
+    ];
+    let services: Vec<_> =
+        services.iter().map(|service| service as &dyn lb_tests::manifest::Manifest).collect();
+    let edge = Edge::with_arguments(&["--no-tcx"], &services);
+    let attached = edge.node.programs_on("eth0").expect("programs");
+    assert_eq!(attached, ["clsact/ingress shunt_ingress", "clsact/egress shunt_egress"]);
+    for (port, pod) in [(31_001, "here"), (31_002, "there")] {
+        for target in edge.on_node(port) {
+            assert_eq!(check::dial(&edge.client, &tcp(&target)).greeting.pod, pod, "{target}");
+        }
+        for target in edge.on_node(port + 100) {
+            let answer = check::dial(&edge.client, &udp_unconnected(&target));
+            assert_eq!((answer.greeting.pod.as_str(), answer.source), (pod, Some(address(&target))));
+        }
+    }
+    for target in edge.on_node(31_003) {
+        check::refused(&edge.client, &tcp(&target), "ECONNREFUSED");
+    }
+    for target in edge.on_node(31_103) {
+        check::refused(&edge.client, &udp(&target), "ECONNREFUSED");
+    }
+}
+
+#[test]
 fn an_answer_that_leaves_by_another_device_is_translated_too() {
     let edge = everywhere();
     // A second wire between the node and the client, by which the node reaches the client's address.

@@ -8,6 +8,7 @@ mod hairpin;
 mod kinds;
 mod lifetime;
 mod nameless;
+mod others;
 mod refuse;
 mod status;
 
