@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use lb_common::{
-    Addr, Backend, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, NodeFlags, RangeSet,
-    Service, ServiceId, ServiceLabel,
+    Addr, Backend, BackendFlags, BackendId, FilterBit, Frontend, FrontendKey, List, NodeConfig, NodeFlags,
+    RangeSet, Service, ServiceId, ServiceLabel,
 };
 
 use super::{Barrier, Capacity, Observed, Op, Range, Store, StoreError};

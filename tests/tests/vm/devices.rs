@@ -27,7 +27,7 @@ fn clients_on_a_vlan_reach_node_ports_at_the_vlans_own_device() {
     scene.client.ip(&ends(2)).unwrap();
     scene.ip(&ends(1).each_ref().map(String::as_str), "attached to device eth0.7");
     for ip in ["192.168.7.1", "[fd00:7::1]"] {
-        scene.wait_until_served(&format!("{}", ip.trim_matches(['[', ']'])));
+        scene.wait_until_served(ip.trim_matches(['[', ']']));
         both_answer(&scene, ip);
     }
     both_answer(&scene, "192.168.49.11");

@@ -16,23 +16,23 @@ const SCTP: i32 = 132;
 fn socket() -> Socket {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(SCTP))).expect("an SCTP socket");
     let timeout = Some(Duration::from_secs(20));
-    socket.set_read_timeout(timeout).unwrap();
-    socket.set_write_timeout(timeout).unwrap();
+    socket.set_read_timeout(timeout).expect("a time-out");
+    socket.set_write_timeout(timeout).expect("a time-out");
     socket
 }
 
 /// Serves associations of a pod: what comes is said back, after the pod's name and who asked.
 fn serve(pod: &Pod) {
-    let listener = pod.place().within(socket).unwrap();
-    listener.bind(&SocketAddr::from((pod.v4(), 9000)).into()).unwrap();
-    listener.listen(16).unwrap();
+    let listener = pod.place().within(socket).expect("the pod's namespace");
+    listener.bind(&SocketAddr::from((pod.v4(), 9000)).into()).expect("an address of the pod");
+    listener.listen(16).expect("a listener");
     let name = pod.name().to_owned();
     // Until the test's process ends; accept has the time-out of reading.
     thread::spawn(move || {
         while let Ok((mut association, peer)) = listener.accept() {
             let mut word = [0; 64];
             let len = association.read(&mut word).unwrap_or_default();
-            let peer = peer.as_socket().unwrap();
+            let peer = peer.as_socket().expect("an address and port");
             let said = format!("{name} {} {}", peer.ip(), String::from_utf8_lossy(&word[..len]));
             association.write_all(said.as_bytes()).unwrap_or_default();
         }
