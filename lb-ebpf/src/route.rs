@@ -13,6 +13,9 @@ use lb_common::{
 
 use crate::{maps, skb::Skb};
 
+/// `GSO_BY_FRAGS`
+const BY_FRAGS: usize = 0xffff;
+
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 
@@ -160,8 +163,11 @@ pub fn is_own(packet: Skb, to: &FlowKey) -> bool {
 #[inline(always)]
 pub fn segment_len(packet: Skb, headers: &Headers) -> usize {
     let segment = packet.segment_size();
-    if segment == 0 {
-        return headers.total;
+    match segment {
+        0 => return headers.total,
+        // A list of packets, each as big as the way of its sender takes.
+        BY_FRAGS => return 0,
+        _ => {}
     }
     let transport = match headers.tuple.proto() {
         Proto::TCP => match packet.half(headers.l4 + 12) {

@@ -50,8 +50,15 @@ impl Skb {
     }
 
     /// Makes the headers readable where parts of them lie outside the packet's first piece.
+    ///
+    /// Not of one that is yet to be cut: its headers are in the first piece, and where the others are packets of their
+    /// own (SCTP's, `GSO_BY_FRAGS`; fraglist GRO) to pull from them makes the kernel's cut a BUG
+    /// (`skb_segment`, seen on 6.1 and 6.12).
     #[inline(always)]
     pub fn make_readable(&mut self) {
+        if self.segment_size() != 0 {
+            return;
+        }
         let wanted = if self.len() as u32 > HEADERS { HEADERS } else { self.len() as u32 };
         if self.start() + (wanted as usize) > self.end() {
             // SAFETY: the context is this program's own.

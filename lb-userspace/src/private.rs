@@ -1,14 +1,15 @@
 //! Directories and files that are root's alone: nobody else reads, or puts something of his own into, what an instance leaves there.
 
 use std::fs;
-use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 /// Nobody but the owner.
 const OWNER_ONLY: u32 = 0o700;
+const OWNER_FILE: u32 = 0o600;
 
 /// Makes a directory, with those above it, that only this process's user can enter; one that is there already is
 /// closed to others.
@@ -43,7 +44,9 @@ pub(crate) fn write(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
     directory(folder)?;
     let draft = draft(path);
-    fs::write(&draft, serde_json::to_vec_pretty(value)?)?;
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_FILE).open(&draft)?;
+    file.write_all(&serde_json::to_vec_pretty(value)?)?;
     fs::rename(&draft, path)
 }
 
@@ -67,6 +70,16 @@ mod tests {
         directory(&path).expect("made");
         assert_eq!(mode(&path), 0o700);
         directory(&path).expect("made before");
+    }
+
+    #[test]
+    fn a_file_is_its_owners_alone_and_nothing_is_left_of_its_draft() {
+        let root = tempfile::tempdir().expect("a directory");
+        let path = root.path().join("run/record.json");
+        write(&path, &[1]).expect("written");
+        write(&path, &[2]).expect("written again");
+        assert_eq!(mode(&path), 0o600);
+        assert!(!draft(&path).exists());
     }
 
     #[test]

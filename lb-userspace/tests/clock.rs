@@ -19,7 +19,8 @@ const QUESTIONS: [&str; 9] = [
 ];
 
 /// Who may, and what for.
-const FOR_THE_EYE: [(&str, &str); 4] = [
+const FOR_THE_EYE: [(&str, &str); 5] = [
+    ("lb-userspace/src/serve/pages.rs", "since when it runs, and what time it is, on /statusz"),
     ("lb-userspace/src/serve/published.rs", "lastUpdated of /healthz, and which delays are this instance's"),
     ("lb-userspace/src/serve/http.rs", "currentTime of /healthz"),
     ("lb-userspace/src/serve/metrics.rs", "metrics of points in time, and of delays by others' clocks"),

@@ -86,6 +86,13 @@ impl Node {
 }
 
 fn tcx(device: &str, direction: TcAttachType) -> Result<Vec<String>, ProgramError> {
-    let (_, programs) = SchedClassifier::query_tcx(device, direction)?;
+    let programs = match SchedClassifier::query_tcx(device, direction) {
+        Ok((_, programs)) => programs,
+        // Before Linux 6.6 there is no such hook.
+        Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(nix::libc::EINVAL) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(error),
+    };
     Ok(programs.iter().map(|program| program.name_as_str().unwrap_or_default().to_owned()).collect())
 }

@@ -203,7 +203,8 @@ impl Drop for Workdir {
     fn drop(&mut self) {
         sweep::unmount(self.dir.path());
         // What instances with pins in it left to be read after them.
-        let name = self.dir.path().display().to_string().trim_matches('/').replace('/', "-");
+        let name = lb_userspace::control::socket_path(self.dir.path()).with_extension("");
+        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let left = fs::read_dir("/run/shunt").into_iter().flatten().flatten();
         for file in left.filter(|file| file.file_name().to_string_lossy().starts_with(&name)) {
             let _gone = fs::remove_file(file.path());

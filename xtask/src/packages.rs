@@ -28,6 +28,7 @@ pub(crate) const TOOLS: &[Need] = &[
     Need::program("dig", "dnsutils"),
     Need::program("ethtool", "ethtool"),
     Need::program("ip", "iproute2"),
+    Need::program("ipset", "ipset"),
     Need::program("iptables-nft", "iptables"),
     Need::program("iperf3", "iperf3"),
     Need::program("nc", "netcat-openbsd"),

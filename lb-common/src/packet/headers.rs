@@ -158,6 +158,9 @@ impl Network {
     }
 }
 
+/// The chunk of SCTP that carries data (RFC 9260 §3.3.1).
+const DATA: u8 = 0;
+
 /// How long a transport header is at least, and what [`Headers::code`] is of it.
 #[inline(always)]
 fn transport<P: Packet>(packet: &P, l4: usize, proto: Proto) -> Option<(usize, u8)> {
@@ -169,9 +172,13 @@ fn transport<P: Packet>(packet: &P, l4: usize, proto: Proto) -> Option<(usize, u
         }
         Proto::UDP => Some((UdpHdr::LEN, 0)),
         _ => {
-            // With the first chunk's header, which every SCTP packet has.
-            let [chunk, _] = packet.half(l4 + SctpHdr::LEN)?.to_ne_bytes();
-            Some((SctpHdr::LEN + 4, chunk))
+            // With the first chunk's header, which every SCTP packet has. One that is yet to be cut has it where it
+            // can't be read, and is none that opens or ends an association: those are alone in their packet.
+            const LEN: usize = SctpHdr::LEN + 4;
+            match packet.half(l4 + SctpHdr::LEN) {
+                Some(chunk) => Some((LEN, chunk.to_ne_bytes()[0])),
+                None => (packet.len() >= l4 + LEN).then_some((LEN, DATA)),
+            }
         }
     }
 }

@@ -113,13 +113,15 @@ pub fn find() -> Findings {
     findings
 }
 
-/// Removes what was found, but for processes. Goes on where something fails.
+/// Removes what was found, but for processes. Goes on where something fails. Chains go before the sets of IPVS, which
+/// their rules refer to.
 ///
 /// # Errors
 ///
 /// What could not be removed, with what the tool said.
 pub fn remove(findings: &Findings) -> Vec<ToolError> {
-    let mut failures = Vec::new();
+    let chains = findings.chains.iter();
+    let mut failures: Vec<_> = chains.filter_map(|leftovers| iptables::remove(leftovers).err()).collect();
     for found in &findings.found {
         let removed = match found {
             Found::Nftables { family } => remove_table(family),
@@ -128,7 +130,6 @@ pub fn remove(findings: &Findings) -> Vec<ToolError> {
         };
         failures.extend(removed.err());
     }
-    failures.extend(findings.chains.iter().filter_map(|leftovers| iptables::remove(leftovers).err()));
     failures
 }
 

@@ -32,8 +32,7 @@ struct Record(PathBuf);
 
 impl Record {
     fn of(node: &Node) -> Self {
-        let name = node.pin_dir().display().to_string().trim_matches('/').replace('/', "-");
-        Self(Path::new("/run/shunt").join(format!("{name}.sysctls.json")))
+        Self(lb_userspace::node::sysctls::record::path(&node.pin_dir()))
     }
 
     /// What a setting was before it was changed.

@@ -109,7 +109,7 @@ fn without_the_tools_what_is_there_is_known_all_the_same_and_not_said_to_be_noth
     assert!(without_tools().expect("a table").contains("found nftables table ip kube-proxy"));
     put(node, "iptables-nft-restore --noflush", IPTABLES);
     let why = format!("{:#}", without_tools().expect_err("chains that no program can show"));
-    assert!(why.contains("cannot look: nf_tables has chains (7) with kube-proxy's names"), "{why}");
+    assert!(why.contains("cannot look: nf_tables has chains (8) with kube-proxy's names"), "{why}");
     assert!(why.contains("the node has no `iptables-nft-save`: install it"), "{why}");
     put(node, "iptables-legacy-restore --noflush", IPTABLES);
     let why = format!("{:#}", without_tools().expect_err("tables that no program can show"));

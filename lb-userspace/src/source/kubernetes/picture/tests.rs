@@ -240,7 +240,7 @@ fn slice(port: u16, time: &str) -> Box<Seen<EndpointSlice>> {
         "name": "a-1", "namespace": "default",
         "labels": {translate::SERVICE_NAME: "a"}, "annotations": {translate::TRIGGER_TIME: time},
     });
-    let ports = json!([{"port": port}]);
+    let ports = json!([{"name": "", "port": port}]);
     let slice = json!({"metadata": metadata, "addressType": "IPv4", "endpoints": [], "ports": ports});
     Box::new(serde_json::from_value(slice).unwrap())
 }
