@@ -89,7 +89,9 @@ fn tcx(device: &str, direction: TcAttachType) -> Result<Vec<String>, ProgramErro
     let programs = match SchedClassifier::query_tcx(device, direction) {
         Ok((_, programs)) => programs,
         // Before Linux 6.6 there is no such hook.
-        Err(ProgramError::SyscallError(error)) if error.io_error.raw_os_error() == Some(nix::libc::EINVAL) => {
+        Err(ProgramError::SyscallError(error))
+            if error.io_error.raw_os_error() == Some(nix::libc::EINVAL) =>
+        {
             return Ok(Vec::new());
         }
         Err(error) => return Err(error),

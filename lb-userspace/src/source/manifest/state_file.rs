@@ -107,9 +107,11 @@ pub(super) fn read(path: &Path) -> Result<Ledger, StateFileError> {
 ///
 /// [`StateFileError::Locked`] where another instance does.
 pub fn hold(path: &Path) -> Result<Option<File>, StateFileError> {
-    let lock =
-        File::options().write(true).create(true).truncate(false).mode(0o600).open(beside(path, "lock"));
-    let Ok(lock) = lock.inspect_err(|error| tracing::debug!("no lock beside {}: {error}", path.display()))
+    let place = beside(path, "lock");
+    // Held for reading: a disk on which something is open for writing can't be made read-only.
+    drop(File::options().write(true).create(true).truncate(false).mode(0o600).open(&place));
+    let Ok(lock) =
+        File::open(place).inspect_err(|error| tracing::debug!("no lock beside {}: {error}", path.display()))
     else {
         return Ok(None);
     };

@@ -55,6 +55,9 @@ fn kube_proxys_rules_of_every_kind_go_and_all_others_stay_with_connections_under
         put(node, &format!("{variant} --noflush"), IPTABLES);
     }
     node.ip(&["link add name kube-ipvs0 type bridge"]).expect("a device");
+    // A set that a rule of its own still refers to.
+    shell(node, "ipset create KUBE-CLUSTER-IP hash:ip,port");
+    shell(node, "iptables-nft -t nat -A KUBE-SERVICES -m set --match-set KUBE-CLUSTER-IP dst,dst -j RETURN");
     let old = tcp(format!("{}:31999", node.v4()));
     let under_way = old.hold(&outside).unwrap_or_else(|error| panic!("{error:#}"));
 
@@ -84,6 +87,7 @@ fn kube_proxys_rules_of_every_kind_go_and_all_others_stay_with_connections_under
         assert_eq!(chains, 2, "{saved}");
     }
     assert!(!shell(node, "cat /proc/net/dev").contains("kube-ipvs0"));
+    assert_eq!(shell(node, "ipset list -n").trim(), "");
     let end = under_way.ask().unwrap_or_else(|error| panic!("{error:#}"));
     assert_eq!(end.failure, None, "a connection through the old rules goes on");
     check::refused(&outside, &old, "ECONNREFUSED");
